@@ -1,0 +1,32 @@
+# make demo: learn to color on this machine, and look at the result.   make test: everything the project promises.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
+MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
+
+.PHONY: demo test lessons clean
+
+demo: .venv/demo
+	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
+
+test: .venv/dev
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" tests/run
+
+lessons: .venv/dev  # run every lesson in a fresh kernel and keep its outputs
+	@.venv/bin/python tests/save_outputs.py $(LESSON)
+
+clean:
+	rm -rf .venv demo build dist *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colorlab needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python $(MADE_FROM)
+	@echo "installing colorlab into .venv (once, a few minutes) ..."
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/bin/python $(MADE_FROM)
+	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/demo

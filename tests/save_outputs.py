@@ -1,0 +1,39 @@
+"""Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/00_lab.ipynb`."""
+import base64, io, os, sys
+from pathlib import Path
+import nbformat
+from PIL import Image
+from nbclient import NotebookClient
+from nbdev.clean import nbdev_clean
+
+root = Path(__file__).parents[1]
+SKIPPED = '#| eval: false'
+
+
+def slim(output):
+    "Keep a drawing as PNG, but a figure of photographs as JPEG, in a fraction of the space."
+    data = output.get('data', {})
+    if len(data.get('image/png', '')) < 30_000: return output
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=78, subsampling=0)
+    data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
+    del data['image/png']
+    return output
+
+
+def run(path):
+    "Run one notebook where it lies, small as in the tests; cells that nbdev would skip keep no output."
+    nb = nbformat.read(path, as_version=4)
+    whole, nb.cells = nb.cells, [c for c in nb.cells if SKIPPED not in c.source]
+    os.environ['IN_TEST'] = '1'
+    NotebookClient(nb, timeout=600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
+    for cell in nb.cells:
+        if cell.cell_type == 'code': cell.outputs = [slim(o) for o in cell.outputs if o.get('name') != 'stderr']
+    nb.cells = whole
+    nbformat.write(nb, path)
+    nbdev_clean(str(path))
+    print(f'{path.relative_to(root)}: {path.stat().st_size//1024} kB')
+
+
+if __name__ == '__main__':
+    for path in [Path(p).resolve() for p in sys.argv[1:]] or sorted((root/'nbs').rglob('*.ipynb')): run(path)

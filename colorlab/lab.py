@@ -63,11 +63,11 @@ def rgb_to_img(
     if not isinstance(rgb, np.ndarray): rgb = rgb.detach().float().cpu().numpy()
     return Image.fromarray((rgb.clip(0,1)*255).round().astype(np.uint8).transpose(1,2,0))
 
-# %% ../nbs/00_lab.ipynb #a34d5c85
+# %% ../nbs/00_lab.ipynb #4e7345b1
 def show_strip(
     *rows, # each a list of pictures: PIL images or (3, H, W) arrays in 0..1
     titles=(), # one over each column
-    height:float=2.2 # of a row, in inches
+    height:float=1.9 # of a row, in inches
 ):
     "Draw rows of pictures without axes and return the matplotlib figure."
     import matplotlib.pyplot as plt

@@ -15,10 +15,15 @@ def slim(output):
     data = output.get('data', {})
     if len(data.get('image/png', '')) < 30_000: return output
     jpeg = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=78, subsampling=0)
+    Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=75, subsampling=0)
     data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
     del data['image/png']
     return output
+
+
+def wanted(output):
+    "Neither warnings nor progress bars."
+    return output.get('name') != 'stderr' and 'application/vnd.jupyter.widget-view+json' not in output.get('data', {})
 
 
 def run(path):
@@ -28,7 +33,7 @@ def run(path):
     os.environ['IN_TEST'] = '1'
     NotebookClient(nb, timeout=600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
     for cell in nb.cells:
-        if cell.cell_type == 'code': cell.outputs = [slim(o) for o in cell.outputs if o.get('name') != 'stderr']
+        if cell.cell_type == 'code': cell.outputs = [slim(o) for o in cell.outputs if wanted(o)]
     nb.cells = whole
     nbformat.write(nb, path)
     nbdev_clean(str(path))

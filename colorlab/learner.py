@@ -6,7 +6,7 @@
 __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'ab_rmse', 'colorfulness', 'score', 'floors', 'mean_ab', 'build', 'save_model',
            'load_model', 'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state',
            'set_random_state', 'plain', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision',
-           'Progress', 'changed_settings', 'prepare', 'new_model', 'write_floors', 'PhotoOrder', 'default_device',
+           'Progress', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder', 'default_device',
            'train', 'make_learner', 'fit']
 
 # %% ../nbs/02_learner.ipynb #d3c04e86
@@ -182,19 +182,24 @@ class Settings:
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-# %% ../nbs/02_learner.ipynb #546c34f5
+# %% ../nbs/02_learner.ipynb #916a7a1f
 class Run:
     "A folder that holds everything about one training."
     def __init__(self, folder): self.folder = Path(folder)
     def __truediv__(self, name): return self.folder/name
     def exists(self): return (self/'settings.json').exists()
 
-    def create(self, settings:Settings):
-        "Start the folder with its settings; `BadInput` if it already holds something."
+    def check_free(self):
+        "`BadInput` if the folder already holds something."
         if self.exists(): raise BadInput(f'{self.folder}: holds a run already; resume it (--resume), or choose another folder')
         if self.folder.is_dir() and any(f.name != '.lock' for f in self.folder.iterdir()):
             raise BadInput(f'{self.folder}: is not empty; choose another folder for the run')
+
+    def create(self, settings:Settings, manifest:Manifest):
+        "Start the folder with its settings and its photos."
+        self.check_free()
         for name in ('samples','checkpoints'): (self/name).mkdir(parents=True, exist_ok=True)
+        manifest.save(self/'manifest.csv')
         self.save(settings)
 
     def save(self, settings:Settings):
@@ -217,8 +222,10 @@ class Run:
         "To be held while training; `BadInput` if another process holds it."
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self/'.lock')
-        try: return lock.acquire(timeout=0)
+        try: held = lock.acquire(timeout=0)
         except Timeout: raise BadInput(f'{self.folder}: another process is training here') from None
+        for part in self.folder.rglob('.*.part'): part.unlink() # what a killed process was writing
+        return held
 
 # %% ../nbs/02_learner.ipynb #728745dc
 class History(Callback):
@@ -401,17 +408,13 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return Settings(**(asdict(stored) | wanted))
 
-# %% ../nbs/02_learner.ipynb #67f7d0c7
-def prepare(run:Run, wanted:dict, resume:bool) -> Settings:
-    "Make the folder of a new run, or read that of an old one."
-    if not resume:
-        settings = Settings(**wanted)
-        manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed)
-        run.create(settings)
-        manifest.save(run/'manifest.csv')
-    else: settings = changed_settings(run.settings(), wanted)
-    run.save(settings)
-    return settings
+# %% ../nbs/02_learner.ipynb #65680436
+def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
+    "Check everything that can be wrong with a new run before a byte of it is written."
+    run.check_free()
+    settings = Settings(**wanted)
+    with torch.device('meta'): build(settings.arch, settings.args, classes)
+    return settings,make_manifest(settings.data, settings.train, settings.val, settings.seed)
 
 # %% ../nbs/02_learner.ipynb #8b2d6360
 def new_model(settings:Settings, classes=()) -> nn.Module:
@@ -443,7 +446,7 @@ def default_device() -> str:
     "The fastest device there is."
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
-# %% ../nbs/02_learner.ipynb #01606a35
+# %% ../nbs/02_learner.ipynb #3656ba60
 def train(
     folder, # of the run; on Colab a folder on Drive
     resume:bool=False, # go on with the run in `folder`
@@ -452,9 +455,12 @@ def train(
 ) -> Learner: # its model is trained; everything else is in the folder
     "Train a network, or go on where it stopped. `BadInput` with what to do, if it cannot."
     run = Run(folder)
+    if resume: settings = changed_settings(run.settings(), wanted)
+    else: settings,manifest = plan_run(run, wanted, classes)
     with run.lock():
-        settings,state = prepare(run, wanted, resume),load_checkpoint(run)
-        manifest = Manifest.load(run/'manifest.csv', settings.data)
+        if resume: run.save(settings)
+        else: run.create(settings, manifest)
+        state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', settings.data)
         dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
                             settings.seed, device or default_device())
         if not (run/'floors.csv').exists(): write_floors(run, dls)

@@ -1,0 +1,41 @@
+"""Real kills: whatever moment a run dies, it goes on and ends in the same weights."""
+import random, signal, subprocess, sys, time
+from pathlib import Path
+import pandas as pd, torch
+from safetensors.torch import load_file
+from conftest import colorlab
+
+ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', 6, '--bs', 4, '--seed', 3, '--device', 'cpu']
+
+
+def train(*args): return subprocess.Popen([Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')
+
+
+def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
+    colorlab('train', '--data', photos, '--out', tmp_path/'whole', *ARGS)
+    rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path/'cut', *ARGS]
+    for _ in range(3):
+        process = train(*args)
+        seen = (tmp_path/'cut'/'settings.json').exists()
+        while process.poll() is None and not (tmp_path/'cut'/'history.csv').exists() and not seen: time.sleep(.02)
+        time.sleep(rng.uniform(.1, 1) if not seen else rng.uniform(3, 5))
+        if process.poll() is None: process.send_signal(signal.SIGKILL); kills += 1
+        process.wait()
+        args = ['--out', tmp_path/'cut', '--resume', '--device', 'cpu']
+    assert kills
+    colorlab('train', *args)
+    a, b = (load_file(tmp_path/r/'model.safetensors') for r in ('whole', 'cut'))
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+    pd.testing.assert_frame_equal(history(tmp_path/'whole'), history(tmp_path/'cut'), check_exact=True)
+    assert not list((tmp_path/'cut'/'checkpoints').glob('.*')) and len(list((tmp_path/'cut'/'checkpoints').iterdir())) <= 2
+
+
+def test_ctrl_c_ends_in_order(photos, tmp_path):
+    process = train('--data', photos, '--out', tmp_path/'run', *ARGS[:-6], '--epochs', 500, '--device', 'cpu')
+    while not (tmp_path/'run'/'history.csv').exists(): assert process.poll() is None; time.sleep(.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130 and b'nothing is lost' in err and b'Traceback' not in err

@@ -50,7 +50,7 @@ ARCHS = { # short name -> architecture, and where pretrained weights come from
     'cnn': ('colorlab.cnn:CNN', None), 'autoencoder': ('colorlab.cnn:Autoencoder', None),
     'unet': ('colorlab.unet:UNet', None), 'lite0-unet': ('colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder')}
 
-# %% ../nbs/15_cli.ipynb #4c261669
+# %% ../nbs/15_cli.ipynb #3dad287c
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')],
@@ -66,6 +66,7 @@ def train(
     precision: Annotated[str|None, typer.Option(help='float32, bf16 or fp16.')] = None,
     channels_last: Annotated[bool|None, typer.Option(help='Memory layout that many processors prefer.')] = None,
     vflip: Annotated[float|None, typer.Option(help='How often photos are turned upside down, 0..1.')] = None,
+    margin: Annotated[float|None, typer.Option(help='Short side of a training photo, in crops: more varies them more.')] = None,
     seed: Annotated[int|None, typer.Option(help='Decides weights, split and order of the photos.')] = None,
     resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in OUT; other options may be left out.')] = False,
     device: Annotated[str|None, typer.Option(help='cpu, cuda or mps; by default the fastest there is.')] = None,
@@ -78,7 +79,7 @@ def train(
     from colorlab.lab import SPACES, sample_folder
     from colorlab.learner import train
     wanted = given(space=space, size=size, bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, precision=precision,
-                   channels_last=channels_last, vflip=vflip, seed=seed)
+                   channels_last=channels_last, vflip=vflip, margin=margin, seed=seed)
     if data: wanted['data'] = str(sample_folder() if data == 'sample' else Path(data).resolve())
     if arch or not resume: wanted |= describe(arch or 'cnn', SPACES.get(space or 'lab'))
     if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')

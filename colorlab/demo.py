@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['fast_precision', 'demo_recipe', 'color_unseen', 'mean_train_ab', 'paired_interval', 'summary', 'jpeg', 'as_gray',
-           'pictures', 'machine', 'write_report', 'demo']
+           'places', 'pictures', 'strip', 'machine', 'write_report', 'demo']
 
-# %% ../nbs/14_demo.ipynb #823e37bd
-import base64, io, json, os, platform, shutil
+# %% ../nbs/14_demo.ipynb #5bc18afe
+import base64, io, os, platform, shutil
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np, pandas as pd, torch
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from PIL import Image
 from scipy.stats import bootstrap
+from torchvision.utils import make_grid
 from .lab import img_to_rgb, lab_to_rgb, open_photo, rgb_to_img, rgb_to_lab, sample_folder, whole_file
 from .data import Manifest
 from .learner import Run, floors, plot_curves, score, train
@@ -27,11 +28,11 @@ def fast_precision() -> str: # 'bf16' or 'float32'
     cpu = torch.cpu.get_capabilities() if platform.machine() in ('x86_64','AMD64') else {}
     return 'bf16' if cpu.get('avx512_bf16') or cpu.get('amx_bf16') else 'float32'
 
-# %% ../nbs/14_demo.ipynb #6d0aead1
+# %% ../nbs/14_demo.ipynb #8901387a
 def demo_recipe() -> dict: # of `train`
     "Four minutes on two CPU cores: a U-Net over EfficientNet-Lite0, L1, one cycle."
     return dict(arch='colorlab.unet:TimmUNet', init='colorlab.unet:lite0_encoder', data=str(sample_folder()),
-                size=128, bs=16, epochs=75, lr=4e-3, slow=.3, precision=fast_precision(), channels_last=True)
+                size=128, bs=16, epochs=60, lr=4e-3, slow=.3, margin=1.35, precision=fast_precision(), channels_last=True)
 
 # %% ../nbs/14_demo.ipynb #3bcc6500
 def color_unseen(
@@ -92,23 +93,38 @@ def as_gray(img:Image.Image) -> Image.Image:
     lab = rgb_to_lab(img_to_rgb(img))
     return rgb_to_img(lab_to_rgb(lab*np.array([1,0,0], np.float32)[:,None,None]))
 
-# %% ../nbs/14_demo.ipynb #7494b81a
+# %% ../nbs/14_demo.ipynb #1637b214
+def places(
+    net:pd.DataFrame # scores of the network, a row a photo
+) -> list[tuple]: # row, and why it stands where it stands, in the order to show them
+    "Six photos drawn by lot; the best, the middle and the worst by ab-RMSE; then all others, each without a reason."
+    lot,order = np.random.default_rng(42).permutation(len(net)),np.argsort(net.ab_rmse.to_numpy())
+    front = [(i, 'drawn') for i in lot[:6]] + list(zip(order[[0, len(order)//2, -1]], ('best','middle','worst')))
+    shown = {i for i,_ in front}
+    return front + [(i, '') for i in range(len(net)) if i not in shown]
+
+# %% ../nbs/14_demo.ipynb #9abf0263
 def pictures(
     folder, # of the demo
-    scores:pd.DataFrame # from `color_unseen`
-) -> list[dict]: # name, place, gray, colored, truth, psnr, ab_rmse
-    "Everything the page shows of each photo; `place` says why a photo stands at the front."
+    net:pd.DataFrame # scores of the network, a row a photo
+) -> list[dict]: # name, place, psnr, and the pictures gray, colored and truth
+    "Everything the page shows of each photo, those with a `place` first."
     folder,data = Path(folder),Path(Run(Path(folder)/'run').settings().data)
-    net = scores[scores.who == 'this network'].sort_values('ab_rmse').reset_index(drop=True)
-    place = {0: 'best', len(net)//2: 'middle', len(net)-1: 'worst'}
-    drawn = [i for i in np.random.default_rng(42).permutation(len(net)) if i not in place][:6]
-    order = [*drawn, *place] + [i for i in range(len(net)) if i not in place and i not in drawn]
     rows = []
-    for i in order:
-        row,truth = net.loc[i],open_photo(data/net.file[i])
-        rows.append(dict(name=Path(row.file).stem, place=place.get(i, 'drawn' if i in drawn else ''), psnr=row.psnr, ab_rmse=row.ab_rmse,
-                         gray=jpeg(as_gray(truth)), colored=jpeg(open_photo(folder/'colored'/Path(row.file).name)), truth=jpeg(truth)))
+    for i,place in places(net):
+        file,truth = net.file[i],open_photo(data/net.file[i])
+        rows.append(dict(name=Path(file).stem, place=place, psnr=net.psnr[i], gray=as_gray(truth),
+                         colored=open_photo(folder/'colored'/Path(file).name), truth=truth))
     return rows
+
+# %% ../nbs/14_demo.ipynb #8cdc9717
+def strip(
+    photos:list # from `pictures`
+) -> Image.Image:
+    "Gray, colored and truth of the photos drawn by lot, one under the other."
+    drawn = [p for p in photos if p['place'] == 'drawn']
+    rows = [torch.from_numpy(img_to_rgb(p[kind].resize((192,192), Image.LANCZOS))) for kind in ('gray','colored','truth') for p in drawn]
+    return rgb_to_img(make_grid(rows, nrow=len(drawn), padding=4, pad_value=1.))
 
 # %% ../nbs/14_demo.ipynb #6d21b9dc
 def machine() -> str:
@@ -120,24 +136,27 @@ def machine() -> str:
     gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
     return f'{name}, {os.cpu_count()} cores{gpu}; Python {platform.python_version()}, torch {torch.__version__}'
 
-# %% ../nbs/14_demo.ipynb #3dea4f1e
+# %% ../nbs/14_demo.ipynb #659e092f
 def write_report(folder) -> Path: # the page
-    "Score the unseen photos and write `report.html`, one self-contained page, and `scores.csv`."
+    "Score the unseen photos and write `report.html`, one self-contained page, `scores.csv` and `strip.jpg`."
     folder = Path(folder)
     run,scores = Run(folder/'run'),color_unseen(folder)
     with whole_file(folder/'scores.csv') as part: scores.to_csv(part, index=False)
+    photos = pictures(folder, scores[scores.who == 'this network'].reset_index(drop=True))
+    with whole_file(folder/'strip.jpg') as part: strip(photos).save(part, 'JPEG', quality=92, subsampling=0)
     svg = io.StringIO()
     plot_curves(run.history(), run.floors()).savefig(svg, format='svg')
     curves = svg.getvalue()
     assets = Path(find_spec('colorlab').origin).parent/'assets'
     template = Environment(loader=FileSystemLoader(assets), autoescape=select_autoescape()).get_template('report.html')
+    for p in photos: p |= {kind: jpeg(p[kind]) for kind in ('gray','colored','truth')}
     counts = pd.read_csv(run/'manifest.csv').split.value_counts()
-    page = template.render(photos=pictures(folder, scores), curves=curves[curves.index('<svg'):], machine=machine(), settings=run.settings(),
+    page = template.render(photos=photos, curves=curves[curves.index('<svg'):], machine=machine(), settings=run.settings(),
                            minutes=run.history().seconds.iloc[-1]/60, counts=counts, version=version('colorlab'), **summary(scores))
     with whole_file(folder/'report.html') as part: part.write_text(page, encoding='utf-8')
     return folder/'report.html'
 
-# %% ../nbs/14_demo.ipynb #48d567ad
+# %% ../nbs/14_demo.ipynb #e7d45622
 def demo(
     out='demo', # folder for the run, the colored photos and the page
     fresh:bool=False, # throw away what an earlier demo left in `out`
@@ -147,7 +166,7 @@ def demo(
     out = Path(out)
     if fresh: # only what a demo makes, whatever else lies there
         for name in ('run','colored'): shutil.rmtree(out/name, ignore_errors=True)
-        for name in ('report.html','scores.csv'): (out/name).unlink(missing_ok=True)
+        for name in ('report.html','scores.csv','strip.jpg'): (out/name).unlink(missing_ok=True)
     if (out/'report.html').exists(): return out/'report.html'
     resume = Run(out/'run').exists()
     train(out/'run', resume=resume, **(changes if resume else demo_recipe() | changes))

@@ -144,7 +144,7 @@ def predict(model:nn.Module, x): # y, in −1..1
     "What a model predicts for `x`."
     return getattr(model, 'predict', model)(x)
 
-# %% ../nbs/02_learner.ipynb #8d3a4a06
+# %% ../nbs/02_learner.ipynb #afe9bfed
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
@@ -165,6 +165,7 @@ class Settings:
     channels_last:bool = False
     hflip:float = .5
     vflip:float = 0.
+    margin:float = 1.12         # short side of a training photo, in crops
     train:float|int = .8        # share or count of photos, where the folder brings no split
     val:int|None = None
     seed:int = 42
@@ -177,6 +178,7 @@ class Settings:
                 raise BadInput(f'{name} "{getattr(self, name)}" is not known: choose from {", ".join(known)}')
         for name in ('size','bs','epochs'):
             if getattr(self, name) < 1: raise BadInput(f'{name} is {getattr(self, name)}: it must be 1 at least')
+        if self.margin < 1: raise BadInput(f'margin is {self.margin}: a photo cannot be smaller than its crop, give 1 or more')
         if self.size % 8: raise BadInput(f'size is {self.size}: give a multiple of 8')
 
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
@@ -257,7 +259,7 @@ class History(Callback):
     def write(self):
         with whole_file(self.run_folder/'history.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
 
-# %% ../nbs/02_learner.ipynb #1068e5d5
+# %% ../nbs/02_learner.ipynb #c6b0111a
 def plot_curves(
     history:pd.DataFrame, # as in `history.csv`
     floors:pd.DataFrame   # as in `floors.csv`
@@ -271,10 +273,11 @@ def plot_curves(
     panels['loss'].legend(frameon=False); panels['loss'].set_title('loss')
     for name,title in (('psnr','PSNR on validation photos, dB'), ('ab_rmse','ab-RMSE on validation photos')):
         panels[name].plot(history.epoch, history[name], marker='o' if len(history) < 3 else None)
-        for floor,color in (('gray','0.5'), ('mean-ab','peru')):
-            panels[name].axhline(floors[name][floor], ls=':', color=color)
-            panels[name].annotate(floor, (1, floors[name][floor]), xycoords=('axes fraction','data'), xytext=(-2,2),
-                                  textcoords='offset points', ha='right', fontsize=8, color=color)
+        for floor,other,color in (('gray','mean-ab','0.5'), ('mean-ab','gray','peru')):
+            y,above = floors[name][floor],floors[name][floor] > floors[name][other]
+            panels[name].axhline(y, ls=':', color=color)
+            panels[name].annotate(floor, (1, y), xycoords=('axes fraction','data'), xytext=(-2, 2 if above else -2),
+                                  textcoords='offset points', ha='right', va='bottom' if above else 'top', fontsize=8, color=color)
         panels[name].set_title(title)
     for ax in panels.values(): ax.set_xlabel('epoch'); ax.xaxis.set_major_locator(MaxNLocator(integer=True)); ax.spines[['top','right']].set_visible(False)
     return fig
@@ -394,14 +397,14 @@ class Progress(Callback):
             self.bar.set_postfix_str(f'epoch {self.epoch+1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} (gray {self.gray:.2f})')
     def after_fit(self): self.bar.close()
 
-# %% ../nbs/02_learner.ipynb #c0642bca
+# %% ../nbs/02_learner.ipynb #10dbb6a6
 def changed_settings(
     stored:Settings, # of the run so far
     wanted:dict # what the caller asks for now
 ) -> Settings:
     "The settings to go on with; `BadInput` if what is asked for would make another run of it."
     for name,value in wanted.items():
-        if getattr(stored, name) == value: continue
+        if getattr(stored, name) == value or name == 'data': continue # photos may move; their fingerprints are checked
         if name != 'epochs': raise BadInput(f'this run was started with {name} {getattr(stored, name)} and cannot go on with {value}: start a new run')
         if stored.schedule != 'constant': raise BadInput(f'a {stored.schedule} schedule is planned for {stored.epochs} epochs and has ended by then: '
                                                          'start a new run, or use a constant schedule where you mean to go on')
@@ -446,7 +449,7 @@ def default_device() -> str:
     "The fastest device there is."
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
-# %% ../nbs/02_learner.ipynb #3656ba60
+# %% ../nbs/02_learner.ipynb #0fe08f5d
 def train(
     folder, # of the run; on Colab a folder on Drive
     resume:bool=False, # go on with the run in `folder`
@@ -462,7 +465,7 @@ def train(
         else: run.create(settings, manifest)
         state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', settings.data)
         dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
-                            settings.seed, device or default_device())
+                            settings.margin, settings.seed, device or default_device())
         if not (run/'floors.csv').exists(): write_floors(run, dls)
         learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
         if progress: learn.add_cb(Progress(run.floors().psnr['gray']))

@@ -1,0 +1,87 @@
+"""The commands as scripts rely on them: real photos, real files, real processes."""
+import json, shutil
+import numpy as np, pandas as pd
+import pytest
+from PIL import Image
+from colorlab.lab import back_to_gray, img_to_rgb, rgb_to_lab
+from conftest import colorlab
+
+
+def one_line(done, *words):
+    "The command failed with one line that holds these words."
+    assert done.returncode == 1 and done.stderr.count('\n') == 1, done.stderr
+    for word in words: assert word in done.stderr
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    "A short training of the CNN on the sample, by the command."
+    out = tmp_path_factory.mktemp('runs')/'run'
+    colorlab('train', '--arch', 'cnn', '--data', 'sample', '--space', 'lab', '--size', 64, '--epochs', 2, '--seed', 0, '--out', out)
+    return out
+
+
+def test_train_leaves_model_and_history(run):
+    assert len(pd.read_csv(run/'history.csv')) == 2
+    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'floors.csv', 'curves.png'} <= {p.name for p in run.iterdir()}
+    assert Image.open(run/'samples'/'epoch-0002.jpg').size[0] > 300
+
+
+def test_rgb_space(photos, tmp_path):
+    colorlab('train', '--arch', 'cnn', '--data', photos, '--space', 'rgb', '--size', 64, '--epochs', 1, '--bs', 4, '--out', tmp_path/'run')
+    assert json.loads((tmp_path/'run'/'settings.json').read_text())['args'] == {'ni': 1, 'no': 3}
+    done = colorlab('colorize', photos, '--model', tmp_path/'run', '--out', tmp_path/'out')
+    assert '24 photos colored' in done.stdout
+
+
+def test_an_existing_run_is_not_overwritten(run, photos):
+    before = (run/'model.safetensors').read_bytes()
+    one_line(colorlab('train', '--data', photos, '--out', run, '--epochs', 1, check=False), 'holds a run already', '--resume')
+    one_line(colorlab('train', '--out', run, '--resume', '--size', 72, check=False), 'started with size 64')
+    assert (run/'model.safetensors').read_bytes() == before
+    colorlab('train', '--out', run, '--resume') # complete: nothing to do
+    assert (run/'model.safetensors').read_bytes() == before
+
+
+def test_colorize_keeps_size_lightness_and_shape_of_the_folder(run, photos, tmp_path):
+    photo = Image.open(next(photos.rglob('*.jpg'))).convert('L')
+    photo.resize((333, 500)).save(photos/'b'/'tall.png')
+    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out')
+    assert '25 photos colored' in done.stdout
+    assert {p.relative_to(photos) for p in photos.rglob('*.*')} == {p.relative_to(tmp_path/'out') for p in (tmp_path/'out').rglob('*.*')}
+    colored, gray = Image.open(tmp_path/'out'/'b'/'tall.png'), Image.open(photos/'b'/'tall.png')
+    assert colored.size == gray.size and colored.format == 'PNG' and colored.mode == 'RGB'
+    assert back_to_gray(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < .25
+    assert np.ptp(np.asarray(colored), axis=2).max() > 5 # and there is color in it
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
+    (photos/'b'/'torn.jpg').write_bytes(next(photos.rglob('*.jpg')).read_bytes()[:2000])
+    (photos/'letter.jpg').write_text('Dear photo')
+    (photos/'empty.png').touch()
+    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
+    assert done.returncode == 1 and '24 photos colored' in done.stdout and 'Traceback' not in done.stderr
+    for name in ('torn.jpg', 'letter.jpg', 'empty.png'): assert sum(name in line for line in done.stderr.splitlines()) == 1
+    again = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
+    assert '0 photos colored' in again.stdout and '24 were there already' in again.stdout
+
+
+def test_bad_input_is_one_line(run, photos, tmp_path):
+    one_line(colorlab('colorize', 'nowhere', '--out', tmp_path, check=False), 'nowhere')
+    one_line(colorlab('colorize', photos, '--model', 'nobody', '--out', tmp_path, check=False), 'nobody', 'demo')
+    one_line(colorlab('colorize', photos, '--model', photos, '--out', tmp_path/'o', check=False), 'there is no such model')
+    one_line(colorlab('colorize', photos, '--model', run/'settings.json', '--out', tmp_path/'o', check=False), 'not a model file')
+    one_line(colorlab('train', '--data', photos, '--space', 'hsv', '--out', tmp_path/'r', check=False), 'hsv', 'lab, rgb')
+    one_line(colorlab('train', '--data', photos, '--arch', 'os:system', '--out', tmp_path/'r', check=False), 'no network')
+    shutil.rmtree(photos); photos.mkdir()
+    one_line(colorlab('train', '--data', photos, '--out', tmp_path/'r', check=False), 'holds no photo')
+    assert not (tmp_path/'r').exists()
+
+
+def test_a_read_only_folder_and_a_full_disk_are_said(run, photos, tmp_path):
+    full = '/dev/full' # every write fails with "No space left on device"
+    (tmp_path/'out').mkdir()
+    done = colorlab('train', '--data', photos, '--out', '/proc/run', '--epochs', 1, check=False)
+    one_line(done, '/proc')
+    done = colorlab('colorize', photos, '--model', run, '--out', full, check=False)
+    one_line(done, full)

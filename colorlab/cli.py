@@ -123,10 +123,11 @@ def one_line(e:Exception) -> str:
     if isinstance(e, OSError): return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
     return str(e).split(':\n\t')[-1]
 
-# %% ../nbs/15_cli.ipynb #4c4a95da
+# %% ../nbs/15_cli.ipynb #5b814cbe
 def main():
     "The command `colorlab`."
     signal.signal(signal.SIGINT, stop)
+    if not sys.stderr.isatty(): os.environ.setdefault('TQDM_DISABLE', '1') # no bars in log files
     warnings.filterwarnings('ignore', category=FutureWarning) # what libraries say to each other is not for users
     try: app(prog_name='colorlab')
     except (BadInput, OSError) as e: sys.exit(f'colorlab: {one_line(e)}')

@@ -128,7 +128,7 @@ def plan_files(
         if other.resolve() != source.resolve(): raise BadInput(f'{other} and {source} would both become {dest}: color them into two folders')
     return plan
 
-# %% ../nbs/13_colorize.ipynb #267bbc2f
+# %% ../nbs/13_colorize.ipynb #db46064d
 def color_files(
     colorizer:Colorizer,
     sources:list, # files and folders
@@ -138,7 +138,8 @@ def color_files(
 ) -> dict: # `done`, `skipped`: files; `failed`: one line each
     "Color files and folders into another folder; what cannot be read is named, and the rest is done."
     result = dict(done=[], skipped=[], failed=[])
-    for source,dest in tqdm(plan_files(sources, out).items(), desc='coloring', unit='photo', disable=not progress):
+    plan = plan_files(sources, out).items()
+    for source,dest in tqdm(plan, desc='coloring', unit='photo') if progress else plan:
         if dest.exists() and not force: result['skipped'].append(dest); continue
         dest.parent.mkdir(parents=True, exist_ok=True)
         try: color_file(colorizer, source, dest, vividness)

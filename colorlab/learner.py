@@ -382,9 +382,9 @@ class Precision(MixedPrecision):
         self.learn.scaler,self.scales = GradScaler(device, enabled=self.amp_mode.value == 'fp16'),[]
         if self.saved: self.learn.scaler.load_state_dict(self.saved)
 
-# %% ../nbs/02_learner.ipynb #5395981c
+# %% ../nbs/02_learner.ipynb #c43828fe
 class Progress(Callback):
-    "One bar for the whole run, with the last score beside gray's."
+    "One bar for the whole run, with the last score beside gray's; where nobody watches, a line an epoch."
     order = 63
     def __init__(self, gray:float): self.gray = gray
     def before_fit(self):
@@ -393,8 +393,10 @@ class Progress(Callback):
     def after_batch(self):
         if self.training: self.bar.update()
     def after_epoch(self):
-        if self.epoch >= self.history.first:
-            self.bar.set_postfix_str(f'epoch {self.epoch+1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} (gray {self.gray:.2f})')
+        if self.epoch < self.history.first: return
+        news = f'epoch {self.epoch+1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} (gray {self.gray:.2f})'
+        if self.bar.disable: print(news, flush=True)
+        else: self.bar.set_postfix_str(news)
     def after_fit(self): self.bar.close()
 
 # %% ../nbs/02_learner.ipynb #10dbb6a6

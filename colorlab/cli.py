@@ -16,7 +16,7 @@ from .lab import BadInput
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode='markdown', pretty_exceptions_enable=False,
                   help='Color photographs, and train networks that do.')
 
-# %% ../nbs/15_cli.ipynb #ae73c74b
+# %% ../nbs/15_cli.ipynb #4989bdae
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help='Folder for the run, the colored photos and the page.')] = Path('demo'),
@@ -29,8 +29,10 @@ def demo(
 
     Takes about four minutes on two CPU cores. Stop it with Ctrl-C; the same command goes on.
     """
-    from colorlab.demo import demo
-    page = demo(out, fresh, **given(epochs=epochs, size=size))
+    page = out/'report.html'
+    if fresh or not page.exists(): # a finished demo is shown at once
+        from colorlab.demo import demo
+        demo(out, fresh, **given(epochs=epochs, size=size))
     typer.echo(f'look at {page}')
     if browser: open_page(page)
 

@@ -183,7 +183,7 @@ def cache_folder() -> Path: # made if missing
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/01_data.ipynb #1314c02a
+# %% ../nbs/01_data.ipynb #817020a9
 def cache_photos(
     folder, # where the photos lie
     rows:pd.DataFrame, # file, sha256, width, height: part of a manifest
@@ -206,6 +206,7 @@ def cache_photos(
             pixels[end:end+photo.size] = photo.ravel()
             end += photo.size
         pixels.flush()
+        del pixels # or Windows would not rename it
     return PhotoCache(path, shapes)
 
 # %% ../nbs/01_data.ipynb #b263618c

@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 from .lab import AB_MAX, BadInput, SPACES, lab_to_rgb, rgb_to_img, rgb_to_lab, whole_file
 from .data import Manifest, make_manifest, photo_loaders
 
-# %% ../nbs/02_learner.ipynb #6973b45e
+# %% ../nbs/02_learner.ipynb #cb486b4d
 def psnr(
     pred, targ, # (N, 3, H, W), in 0..peak
     peak:float  # the largest value a pixel can have: 1. or 255.
@@ -42,7 +42,8 @@ def psnr(
     for x in (pred, targ):
         if x.min() < -1e-3*peak or x.max() > 1.001*peak or x.max() < peak/200:
             raise BadInput(f'pixels run from {x.min():.3g} to {x.max():.3g}, which does not fit peak={peak}')
-    mse = (pred.double() - targ.double()).square().mean((1,2,3))
+    pred,targ = (x.to('cpu', torch.float64) for x in (pred, targ)) # not every device knows float64
+    mse = (pred - targ).square().mean((1,2,3))
     return 10*torch.log10(peak**2/mse)
 
 # %% ../nbs/02_learner.ipynb #5cb4f4c8
@@ -53,23 +54,22 @@ def ab_rmse(
     off = rgb_to_lab(pred)[:,1:] - rgb_to_lab(targ)[:,1:]
     return off.square().mean((1,2,3)).sqrt()
 
-# %% ../nbs/02_learner.ipynb #652b5692
+# %% ../nbs/02_learner.ipynb #4c872a81
 def colorfulness(
     rgb # (N, 3, H, W) in 0..1
 ) -> torch.Tensor: # (N,); about 15 is slightly colorful, 45 quite, 85 very
     "Colorfulness of each picture after Hasler and Süsstrunk (2003), the signed formula."
-    R,G,B = (rgb.double()*255).unbind(1)
+    R,G,B = (rgb.to('cpu', torch.float64)*255).unbind(1)
     rg,yb = R - G,(R + G)/2 - B
     spread = (rg.var((1,2), correction=0) + yb.var((1,2), correction=0)).sqrt()
     return spread + .3*(rg.mean((1,2))**2 + yb.mean((1,2))**2).sqrt()
 
-# %% ../nbs/02_learner.ipynb #89168660
+# %% ../nbs/02_learner.ipynb #1b006d0b
 def score(
     pred, targ # RGB, (N, 3, H, W) in 0..1
 ) -> pd.DataFrame: # one row a picture: psnr (dB, peak 1), ab_rmse (Lab units), colorfulness
     "The three numbers that stand beside every result in this course."
-    return pd.DataFrame(dict(psnr=psnr(pred, targ, peak=1.).cpu(), ab_rmse=ab_rmse(pred, targ).cpu(),
-                             colorfulness=colorfulness(pred).cpu()))
+    return pd.DataFrame(dict(psnr=psnr(pred, targ, peak=1.), ab_rmse=ab_rmse(pred, targ).cpu(), colorfulness=colorfulness(pred)))
 
 # %% ../nbs/02_learner.ipynb #e6df6282
 def floors(
@@ -144,7 +144,7 @@ def predict(model:nn.Module, x): # y, in −1..1
     "What a model predicts for `x`."
     return getattr(model, 'predict', model)(x)
 
-# %% ../nbs/02_learner.ipynb #afe9bfed
+# %% ../nbs/02_learner.ipynb #ec5ab8c3
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
@@ -168,6 +168,7 @@ class Settings:
     margin:float = 1.12         # short side of a training photo, in crops
     train:float|int = .8        # share or count of photos, where the folder brings no split
     val:int|None = None
+    sample_epochs:list = field(default_factory=lambda: [1,2,5,10,20,50,100,200,300]) # and the last
     seed:int = 42
     version:int = 1             # of this list
 
@@ -282,11 +283,11 @@ def plot_curves(
     for ax in panels.values(): ax.set_xlabel('epoch'); ax.xaxis.set_major_locator(MaxNLocator(integer=True)); ax.spines[['top','right']].set_visible(False)
     return fig
 
-# %% ../nbs/02_learner.ipynb #99b0950b
+# %% ../nbs/02_learner.ipynb #28d5bb65
 class Samples(Callback):
     "Pictures of the same validation photos over the run, in `samples/`, and the curves with them."
     order = 61
-    def __init__(self, run:Run, n:int=6, epochs=(1,2,5,10,20,50,100,200,300), seed:int=42):
+    def __init__(self, run:Run, epochs:list, n:int=6, seed:int=42):
         self.run_folder,self.n,self.at,self.seed = run,n,epochs,seed
 
     def before_fit(self):
@@ -476,12 +477,12 @@ def train(
         if done < settings.epochs: fit(learn, settings, done)
     return learn
 
-# %% ../nbs/02_learner.ipynb #5f5fdcd6
+# %% ../nbs/02_learner.ipynb #948f6689
 def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), checkpoint_seconds=15.) -> Learner:
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
     model = new_model(settings, classes)
     history = History(run)
-    cbs = [TrainEvalCallback(), PhotoOrder(), StopIfNotFinite(run), history, Samples(run, seed=settings.seed),
+    cbs = [TrainEvalCallback(), PhotoOrder(), StopIfNotFinite(run), history, Samples(run, settings.sample_epochs, seed=settings.seed),
            Checkpoints(run, settings, checkpoint_seconds)]
     if settings.channels_last: cbs.append(ChannelsLast())
     if settings.precision != 'float32': cbs.append(Precision(settings.precision, state and state['scaler']))

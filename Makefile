@@ -28,5 +28,5 @@ clean:
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[heic,dev]'
 	@touch $@ .venv/demo

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'WHITE', 'L_MID', 'AB_MAX', 'LAB', 'LUMA', 'RGB', 'RGB3', 'SPACES',
-           'BadInput', 'sample_folder', 'photo_files', 'open_photo', 'img_to_rgb', 'rgb_to_img', 'show_strip',
-           'whole_file', 'srgb_to_linear', 'linear_to_srgb', 'mix_channels', 'lab_root', 'as_float', 'rgb_to_lab',
-           'lab_to_rgb', 'split_lab', 'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy',
-           'xy_to_rgb', 'rgb_space']
+           'BadInput', 'sample_folder', 'photo_files', 'reading', 'know_heic', 'open_photo', 'img_to_rgb', 'rgb_to_img',
+           'show_strip', 'whole_file', 'srgb_to_linear', 'linear_to_srgb', 'mix_channels', 'lab_root', 'as_float',
+           'rgb_to_lab', 'lab_to_rgb', 'split_lab', 'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space',
+           'rgb_to_xy', 'xy_to_rgb', 'rgb_space']
 
-# %% ../nbs/00_lab.ipynb #29086b3e
+# %% ../nbs/00_lab.ipynb #f968e9e9
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
@@ -32,8 +33,8 @@ def sample_folder() -> Path: # the folder that holds `ATTRIBUTION.csv`, `scenes/
         if (folder/'ATTRIBUTION.csv').exists(): return folder
     raise BadInput(f'the sample photos are not beside {package}: install colorlab again')
 
-# %% ../nbs/00_lab.ipynb #4473846e
-PHOTO_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif'.split())
+# %% ../nbs/00_lab.ipynb #c7237734
+PHOTO_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif'.split())
 
 def photo_files(
     folder # searched through all its subfolders
@@ -46,22 +47,38 @@ def photo_files(
     if not files: raise BadInput(f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})')
     return files
 
-# %% ../nbs/00_lab.ipynb #716988cc
+# %% ../nbs/00_lab.ipynb #76dd7d82
+@contextmanager
+def reading(
+    name # what to call the file
+):
+    "Whatever goes wrong inside while a picture is read becomes a `BadInput` that names the file in one line."
+    try: yield
+    except BadInput: raise
+    except FileNotFoundError: raise BadInput(f'{name}: there is no such file') from None
+    except IsADirectoryError: raise BadInput(f'{name}: is a folder, not a photo') from None
+    except Exception as e: # decoders raise almost anything on a damaged file
+        why = 'not a picture in a format that Pillow knows' if isinstance(e, Image.UnidentifiedImageError) else ' '.join(str(e).split()) or type(e).__name__
+        raise BadInput(f'{name}: cannot be read ({why})') from e
+
+# %% ../nbs/00_lab.ipynb #4325f320
+@cache
+def know_heic():
+    "Teach Pillow the format of telephones, where the extra `colorlab[heic]` is installed."
+    if find_spec('pillow_heif'):
+        from pillow_heif import register_heif_opener
+        register_heif_opener()
+
+# %% ../nbs/00_lab.ipynb #efc5b60b
 def open_photo(
     file, # path, binary file object or PIL image
     name:str|None=None # what to call it in an error; by default the path
 ) -> Image.Image: # upright, mode RGB
     "Open a photo whole; raise `BadInput` naming the file if it cannot be read."
-    name = name or file
-    try:
+    know_heic()
+    with reading(name or file):
         img = file if isinstance(file, Image.Image) else Image.open(file)
         return ImageOps.exif_transpose(img).convert('RGB')
-    except FileNotFoundError: raise BadInput(f'{name}: there is no such file') from None
-    except IsADirectoryError: raise BadInput(f'{name}: is a folder, not a photo') from None
-    except Image.DecompressionBombError as e: raise BadInput(f'{name}: {e}; is it really a photo?') from e
-    except Exception as e: # decoders raise almost anything on a damaged file
-        why = 'not a picture in a format that Pillow knows' if isinstance(e, Image.UnidentifiedImageError) else e
-        raise BadInput(f'{name}: cannot be read ({why})') from e
 
 # %% ../nbs/00_lab.ipynb #08d9e39b
 def img_to_rgb(

@@ -52,11 +52,11 @@ ARCHS = { # short name -> architecture, and where pretrained weights come from
     'cnn': ('colorlab.cnn:CNN', None), 'autoencoder': ('colorlab.cnn:Autoencoder', None),
     'unet': ('colorlab.unet:UNet', None), 'lite0-unet': ('colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder')}
 
-# %% ../nbs/15_cli.ipynb #3dad287c
+# %% ../nbs/15_cli.ipynb #d6e37f5c
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')],
-    data: Annotated[str|None, typer.Option(help='Folder of photos, or `sample` for those that come along.')] = None,
+    data: Annotated[str|None, typer.Option(help='A folder of photos; `sample` for those that come along; coco-sample, or flickr1024:FOLDER, cars:FOLDER, ncd:FOLDER.')] = None,
     arch: Annotated[str|None, typer.Option(help=f'{", ".join(ARCHS)}, or module:Class.')] = None,
     space: Annotated[str|None, typer.Option(help='lab (predict ab from L), rgb or rgb3 (predict RGB from gray).')] = None,
     size: Annotated[int|None, typer.Option(help='Pixels of the square that the network sees; a multiple of 8.')] = None,
@@ -78,11 +78,12 @@ def train(
     The model ends up in OUT/model.safetensors, its curves in OUT/history.csv and OUT/curves.png.
     Interrupted, the same command with --resume goes on, and ends as if nothing had happened.
     """
-    from colorlab.lab import SPACES, sample_folder
+    from colorlab.data import absolute
+    from colorlab.lab import SPACES
     from colorlab.learner import train
     wanted = given(space=space, size=size, bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, precision=precision,
                    channels_last=channels_last, vflip=vflip, margin=margin, seed=seed)
-    if data: wanted['data'] = str(sample_folder() if data == 'sample' else Path(data).resolve())
+    if data: wanted['data'] = absolute(data)
     if arch or not resume: wanted |= describe(arch or 'cnn', SPACES.get(space or 'lab'))
     if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')
     learn = train(out, resume=resume, device=device, **wanted)

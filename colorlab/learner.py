@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'ab_rmse', 'colorfulness', 'score', 'floors', 'mean_ab', 'build', 'save_model',
            'load_model', 'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state',
-           'set_random_state', 'plain', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision',
-           'Progress', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder', 'default_device',
-           'train', 'make_learner', 'fit']
+           'set_random_state', 'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite',
+           'Precision', 'Progress', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
+           'default_device', 'train', 'train_in_parts', 'make_learner', 'fit']
 
-# %% ../nbs/02_learner.ipynb #d3c04e86
-import json, random, re
+# %% ../nbs/02_learner.ipynb #f13fe4c0
+import io, json, random, re
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from importlib import import_module
@@ -20,18 +20,19 @@ import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.training import GradientAccumulation
 from fastai.callback.schedule import fit_one_cycle # a method of `Learner` once it is imported
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.amp import GradScaler
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 from .lab import AB_MAX, BadInput, SPACES, lab_to_rgb, rgb_to_img, rgb_to_lab, whole_file
-from .data import Manifest, make_manifest, photo_loaders
+from .data import Manifest, find_dataset, make_manifest, photo_loaders
 
 # %% ../nbs/02_learner.ipynb #cb486b4d
 def psnr(
@@ -110,7 +111,7 @@ def build(
     try: return cls(**(args or {}))
     except TypeError as e: raise BadInput(f'{arch}: cannot be built so ({e})') from e
 
-# %% ../nbs/02_learner.ipynb #16337abd
+# %% ../nbs/02_learner.ipynb #a23461d6
 def save_model(
     model:nn.Module, path, # a .safetensors file
     arch:str, args:dict, space:str, size:int # what to write into the header
@@ -118,7 +119,7 @@ def save_model(
     "Write weights and how to build the network around them, whole or not at all."
     header = dict(arch=arch, args=args, space=space, size=size, version=1)
     weights = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}
-    with whole_file(path) as part: save_file(weights, part, metadata={'colorlab': json.dumps(header)})
+    with whole_file(path) as part: part.write_bytes(save(weights, metadata={'colorlab': json.dumps(header)}))
 
 # %% ../nbs/02_learner.ipynb #7b83489d
 def load_model(
@@ -330,7 +331,14 @@ def plain(o):
     if isinstance(o, (list, tuple)): return type(o)(plain(v) for v in o) if type(o) in (list, tuple) else [plain(v) for v in o]
     return o.item() if isinstance(o, np.generic) else o
 
-# %% ../nbs/02_learner.ipynb #aafe47e3
+# %% ../nbs/02_learner.ipynb #3c87c761
+def as_bytes(state) -> bytes:
+    "What `torch.save` would write; as bytes, so that a full disk is said by the operating system and not by a zip library."
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+# %% ../nbs/02_learner.ipynb #909d2d66
 class Checkpoints(Callback):
     "After an epoch, all that is needed to go on exactly; the last two are kept. And the model, ready to use."
     order = 62
@@ -343,7 +351,8 @@ class Checkpoints(Callback):
         scaler = self.learn.scaler.state_dict() if hasattr(self.learn, 'scaler') else {}
         state = dict(epochs=self.epoch+1, model=self.model.state_dict(), opt=self.opt.state_dict(), scaler=scaler,
                      random=random_state(), history=self.history.rows)
-        with whole_file(self.run_folder/'checkpoints'/f'epoch-{self.epoch+1:04}.pt') as part: torch.save(plain(state), part)
+        with whole_file(self.run_folder/'checkpoints'/f'epoch-{self.epoch+1:04}.pt') as part:
+            part.write_bytes(as_bytes(plain(state)))
         for old in self.run_folder.checkpoints()[:-self.keep]: old.unlink()
         s = self.settings
         save_model(self.model, self.run_folder/'model.safetensors', s.arch, s.args, s.space, s.size)
@@ -452,7 +461,7 @@ def default_device() -> str:
     "The fastest device there is."
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
-# %% ../nbs/02_learner.ipynb #0fe08f5d
+# %% ../nbs/02_learner.ipynb #fed10dd6
 def train(
     folder, # of the run; on Colab a folder on Drive
     resume:bool=False, # go on with the run in `folder`
@@ -466,15 +475,28 @@ def train(
     with run.lock():
         if resume: run.save(settings)
         else: run.create(settings, manifest)
-        state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', settings.data)
-        dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
-                            settings.margin, settings.seed, device or default_device())
-        if not (run/'floors.csv').exists(): write_floors(run, dls)
-        learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
-        if progress: learn.add_cb(Progress(run.floors().psnr['gray']))
-        learn.add_cbs(cbs)
-        done = state['epochs'] if state else 0
-        if done < settings.epochs: fit(learn, settings, done)
+        parts = 1
+        while True: # until a batch fits into memory
+            try: return train_in_parts(run, settings, parts, progress, device or default_device(), checkpoint_seconds, classes, cbs)
+            except torch.OutOfMemoryError:
+                if parts >= settings.bs: raise BadInput('not even one photo at a time fits into memory: use a smaller size or network') from None
+            parts *= 2
+            torch.cuda.empty_cache()
+            print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
+
+# %% ../nbs/02_learner.ipynb #50955ff4
+def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
+    "Train from the last checkpoint to the end, each batch in `parts`."
+    state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
+    dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
+                        settings.margin, parts, settings.seed, device)
+    if not (run/'floors.csv').exists(): write_floors(run, dls)
+    learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
+    if parts > 1: learn.add_cb(GradientAccumulation(dls.train.bs*parts))
+    if progress: learn.add_cb(Progress(run.floors().psnr['gray']))
+    learn.add_cbs(cbs)
+    done = state['epochs'] if state else 0
+    if done < settings.epochs: fit(learn, settings, done)
     return learn
 
 # %% ../nbs/02_learner.ipynb #948f6689

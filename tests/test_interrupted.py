@@ -1,5 +1,5 @@
 """Real kills: whatever moment a run dies, it goes on and ends in the same weights."""
-import random, signal, subprocess, sys, time
+import os, random, resource, signal, subprocess, sys, time
 from pathlib import Path
 import pandas as pd, torch
 from safetensors.torch import load_file
@@ -17,7 +17,7 @@ def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')
 def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
     colorlab('train', '--data', photos, '--out', tmp_path/'whole', *ARGS)
     rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path/'cut', *ARGS]
-    for _ in range(3):
+    for _ in range(int(os.environ.get("COLORLAB_KILLS", 3))):
         process = train(*args)
         seen = (tmp_path/'cut'/'settings.json').exists()
         while process.poll() is None and not (tmp_path/'cut'/'history.csv').exists() and not seen: time.sleep(.02)
@@ -39,3 +39,26 @@ def test_ctrl_c_ends_in_order(photos, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130 and b'nothing is lost' in err and b'Traceback' not in err
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(photos, tmp_path):
+    "The limit on file sizes stands in for a full disk: writing fails in the middle of the checkpoint."
+    steady = [*ARGS[:4], '--bs', 4, '--device', 'cpu', '--schedule', 'constant']
+    colorlab('train', '--data', photos, '--out', tmp_path/'run', '--epochs', 2, *steady)
+    before = {p: p.read_bytes() for p in (tmp_path/'run').rglob('*.*') if p.suffix in ('.pt', '.safetensors')}
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    done = colorlab('train', '--out', tmp_path/'run', '--resume', '--epochs', 4, '--device', 'cpu', check=False, preexec_fn=limit)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'File too large' in done.stderr, done.stderr
+    assert {p: p.read_bytes() for p in before} == before and not list((tmp_path/'run').rglob('.*.part'))
+    colorlab('train', '--out', tmp_path/'run', '--resume', '--epochs', 4, '--device', 'cpu')
+    colorlab('train', '--data', photos, '--out', tmp_path/'never', '--epochs', 4, *steady)
+    a, b = (load_file(tmp_path/r/'model.safetensors') for r in ('run', 'never'))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_two_processes_do_not_share_a_run(photos, tmp_path):
+    process = train('--data', photos, '--out', tmp_path/'run', *ARGS[:4], '--epochs', 500, '--device', 'cpu')
+    while not (tmp_path/'run'/'history.csv').exists(): assert process.poll() is None; time.sleep(.05)
+    done = colorlab('train', '--out', tmp_path/'run', '--resume', check=False)
+    process.kill(); process.communicate()
+    assert done.returncode == 1 and 'another process is training here' in done.stderr and done.stderr.count('\n') == 1

@@ -267,7 +267,7 @@ def cache_photos(
         del pixels # or Windows would not rename it
     return PhotoCache(path, shapes)
 
-# %% ../nbs/01_data.ipynb #674c4a51
+# %% ../nbs/01_data.ipynb #d0139841
 class PhotoLoader:
     "Batches of (x, y) from cached photos; in training shuffled, cropped at random and flipped, otherwise cropped in the middle."
     def __init__(self, cache:PhotoCache, space:Space, size:int, bs:int=16, train:bool=False,
@@ -300,7 +300,8 @@ class PhotoLoader:
         "Bytes (N, H, W, 3) to the space's `x` and `y`, on the device."
         rgb,flips = photos.to(self.device).permute(0,3,1,2),flips.to(self.device)
         for axis,flip in zip((-1, -2), flips.T): rgb = torch.where(flip[:,None,None,None], rgb.flip(axis), rgb)
-        return self.space.split(rgb)
+        pieces = rgb.split(1) if rgb.device.type == 'cpu' else [rgb] # one photo at a time fits a processor's cache
+        return tuple(torch.cat(t) for t in zip(*(self.space.split(p) for p in pieces)))
 
 # %% ../nbs/01_data.ipynb #44e5857a
 def photo_loaders(

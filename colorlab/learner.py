@@ -9,8 +9,9 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'ab_rmse', 'colorfulness', 'score', '
            'Precision', 'Progress', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
            'default_device', 'train', 'train_in_parts', 'make_learner', 'fit']
 
-# %% ../nbs/02_learner.ipynb #f13fe4c0
+# %% ../nbs/02_learner.ipynb #f5965e32
 import io, json, random, re
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from importlib import import_module
@@ -186,7 +187,7 @@ class Settings:
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-# %% ../nbs/02_learner.ipynb #916a7a1f
+# %% ../nbs/02_learner.ipynb #f8df3889
 class Run:
     "A folder that holds everything about one training."
     def __init__(self, folder): self.folder = Path(folder)
@@ -222,12 +223,15 @@ class Run:
     def checkpoints(self) -> list: # oldest first
         return sorted((self/'checkpoints').glob('epoch-*.pt'))
 
-    def lock(self) -> FileLock:
+    def lock(self):
         "To be held while training; `BadInput` if another process holds it."
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self/'.lock')
         try: held = lock.acquire(timeout=0)
         except Timeout: raise BadInput(f'{self.folder}: another process is training here') from None
+        except NotImplementedError: # some network disks, Drive among them
+            print(f'{self.folder}: this disk knows no locks; see to it that only one process trains here')
+            held = nullcontext()
         for part in self.folder.rglob('.*.part'): part.unlink() # what a killed process was writing
         return held
 

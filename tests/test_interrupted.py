@@ -5,10 +5,11 @@ import pandas as pd, torch
 from safetensors.torch import load_file
 from conftest import colorlab
 
-ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', 6, '--bs', 4, '--seed', 3, '--device', 'cpu']
+KILLS = int(os.environ.get('COLORLAB_KILLS', 3)) # each at a random moment of an epoch that follows a finished one
+ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', KILLS*4, '--bs', 4, '--seed', 3, '--device', 'cpu']
 
 
-def train(*args): return subprocess.Popen([Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def train(*args): return subprocess.Popen([Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')
@@ -17,15 +18,15 @@ def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')
 def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
     colorlab('train', '--data', photos, '--out', tmp_path/'whole', *ARGS)
     rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path/'cut', *ARGS]
-    for _ in range(int(os.environ.get("COLORLAB_KILLS", 3))):
+    for _ in range(KILLS):
         process = train(*args)
-        seen = (tmp_path/'cut'/'settings.json').exists()
-        while process.poll() is None and not (tmp_path/'cut'/'history.csv').exists() and not seen: time.sleep(.02)
-        time.sleep(rng.uniform(.1, 1) if not seen else rng.uniform(3, 5))
+        process.stdout.readline() # it says that an epoch is done
+        time.sleep(rng.uniform(0, .6))
         if process.poll() is None: process.send_signal(signal.SIGKILL); kills += 1
-        process.wait()
+        process.communicate()
         args = ['--out', tmp_path/'cut', '--resume', '--device', 'cpu']
-    assert kills
+    assert kills > KILLS/2
+    print(kills, 'kills')
     colorlab('train', *args)
     a, b = (load_file(tmp_path/r/'model.safetensors') for r in ('whole', 'cut'))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

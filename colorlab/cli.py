@@ -136,10 +136,10 @@ def inspect(
     elif mark is None: typer.echo(f'{file}: carries no mark of having been colorized')
     else: typer.echo(f'{file}: colorized by the model {mark["model"]} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
 
-# %% ../nbs/15_cli.ipynb #f8715eea
+# %% ../nbs/15_cli.ipynb #ad362432
 def one_line(e:Exception) -> str:
     "What is wrong, in one line; fastai puts its own words before the message of an error in a callback."
-    if isinstance(e, OSError): return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
+    if isinstance(e, OSError) and e.strerror: return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
     return str(e).split(':\n\t')[-1]
 
 # %% ../nbs/15_cli.ipynb #5b814cbe

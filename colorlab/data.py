@@ -40,14 +40,16 @@ def has_color(chroma:float, left:float) -> bool:
     "Whether a photo has color beyond a tone, from what `color_left` says."
     return left >= max(2.75, chroma/4)
 
-# %% ../nbs/01_data.ipynb #5f74e5b2
+# %% ../nbs/01_data.ipynb #5c452985
 def examine(
     folder, # where `file` lies
     file:str # relative path
 ) -> dict: # sha256, width, height, chroma, verdict
     "Look at one file once. The verdict is `ok`, `gray`, `toned` (sepia and the like) or `broken: why`."
-    data = (Path(folder)/file).read_bytes()
-    row = dict(file=file, sha256=hashlib.sha256(data).hexdigest(), width=0, height=0, chroma=0.)
+    row = dict(file=file, sha256='', width=0, height=0, chroma=0.)
+    try: data = (Path(folder)/file).read_bytes()
+    except OSError as e: return row | dict(verdict=f'broken: {e.strerror}')
+    row['sha256'] = hashlib.sha256(data).hexdigest()
     try: img = open_photo(io.BytesIO(data), name=file)
     except BadInput as e: return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
     chroma,left = color_left(img)
@@ -184,7 +186,7 @@ def download_coco(where:str) -> Path:
     try: return untar_data(URLs.COCO_SAMPLE)/'train_sample'
     except OSError as e: raise BadInput(f'the COCO sample cannot be downloaded ({e}); {where}, then give coco-sample:FOLDER') from e
 
-# %% ../nbs/01_data.ipynb #ad2768d1
+# %% ../nbs/01_data.ipynb #68d4eb94
 def make_manifest(
     folder, # any folder of photos, or a name that `find_dataset` knows
     train=.8, # share or count for training, when the folder does not say itself
@@ -196,6 +198,7 @@ def make_manifest(
     table = scan(folder, None if listing is None else list(listing.file))
     columns = {} if listing is None else {c: listing[c] for c in ('group','split') if c in listing}
     table = table.assign(**({'group': table.sha256.str[:16]} | columns))
+    table['group'] = table.group.fillna(table.sha256.str[:16])
     good = table.verdict == 'ok'
     if not good.any(): raise BadInput(f'{folder}: none of its {len(table)} photos can be read and has color')
     if 'split' not in table: table.loc[good, 'split'] = split_groups(table.group[good], train, val, seed)
@@ -241,7 +244,7 @@ def cache_folder() -> Path: # made if missing
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/01_data.ipynb #817020a9
+# %% ../nbs/01_data.ipynb #e5a80f32
 def cache_photos(
     folder, # where the photos lie
     rows:pd.DataFrame, # file, sha256, width, height: part of a manifest
@@ -257,14 +260,9 @@ def cache_photos(
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise BadInput(f'{row.file}: has changed since the manifest was made; make a new manifest, or start a new run')
         return shrink(open_photo(io.BytesIO(data), name=row.file), short)
-    with whole_file(path) as part:
-        pixels = np.lib.format.open_memmap(part, 'w+', np.uint8, (int(shapes.prod(1).sum()*3),))
-        end = 0
-        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'):
-            pixels[end:end+photo.size] = photo.ravel()
-            end += photo.size
-        pixels.flush()
-        del pixels # or Windows would not rename it
+    with whole_file(path) as part, open(part, 'wb') as f: # written plainly: a full disk under a memory map would kill the process
+        np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(int(shapes.prod(1).sum()*3),)))
+        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo.tobytes())
     return PhotoCache(path, shapes)
 
 # %% ../nbs/01_data.ipynb #d0139841

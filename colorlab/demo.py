@@ -34,7 +34,7 @@ def demo_recipe() -> dict: # of `train`
     return dict(arch='colorlab.unet:TimmUNet', init='colorlab.unet:lite0_encoder', data=str(sample_folder()),
                 size=128, bs=16, epochs=60, lr=4e-3, slow=.3, margin=1.35, precision=fast_precision(), channels_last=True)
 
-# %% ../nbs/14_demo.ipynb #3bcc6500
+# %% ../nbs/14_demo.ipynb #ef2eef65
 def color_unseen(
     folder # of the demo; the run lies in `run`, the results go to `colored`
 ) -> pd.DataFrame: # one row a test photo: file, psnr, ab_rmse, colorfulness, and the same for the floors and the truth
@@ -42,7 +42,7 @@ def color_unseen(
     folder = Path(folder)
     manifest = Manifest.load(folder/'run'/'manifest.csv', Run(folder/'run').settings().data)
     files,train_ab = manifest.part('test').file,mean_train_ab(manifest)
-    color_files(torch_colorizer(folder/'run'), [manifest.folder/f for f in files], folder/'colored')
+    color_files(torch_colorizer(folder/'run'), [manifest.folder/f for f in files], folder/'colored', force=True)
     rows = []
     for f in files:
         pred,truth = (torch.from_numpy(img_to_rgb(open_photo(p)))[None] for p in (folder/'colored'/Path(f).name, manifest.folder/f))

@@ -7,10 +7,10 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'ab_rmse', 'colorfulness', 'score', '
            'load_model', 'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state',
            'set_random_state', 'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite',
            'Precision', 'Progress', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
-           'default_device', 'train', 'train_in_parts', 'make_learner', 'fit']
+           'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'fit']
 
-# %% ../nbs/02_learner.ipynb #f5965e32
-import io, json, random, re
+# %% ../nbs/02_learner.ipynb #00dab276
+import io, json, pickle, random, re
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
@@ -93,7 +93,7 @@ def mean_ab(
     "The mean a and b over one pass through a loader."
     return torch.cat([rgb_to_lab(dl.space.merge(x, y))[:,1:].mean((2,3)) for x,y in dl]).mean(0)
 
-# %% ../nbs/02_learner.ipynb #941ff9a5
+# %% ../nbs/02_learner.ipynb #dde51e0c
 def build(
     arch:str, # "module:Class", as in "colorlab.cnn:CNN"
     args:dict=None, # arguments of the class
@@ -110,7 +110,7 @@ def build(
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise BadInput(f'{arch}: is no network of this version of colorlab')
     try: return cls(**(args or {}))
-    except TypeError as e: raise BadInput(f'{arch}: cannot be built so ({e})') from e
+    except (TypeError, ValueError, RuntimeError) as e: raise BadInput(f'{arch}: cannot be built so ({e})') from e
 
 # %% ../nbs/02_learner.ipynb #a23461d6
 def save_model(
@@ -122,7 +122,7 @@ def save_model(
     weights = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}
     with whole_file(path) as part: part.write_bytes(save(weights, metadata={'colorlab': json.dumps(header)}))
 
-# %% ../nbs/02_learner.ipynb #7b83489d
+# %% ../nbs/02_learner.ipynb #3621d761
 def load_model(
     path, # a .safetensors file written by `save_model`
     classes=() # see `build`
@@ -134,7 +134,7 @@ def load_model(
             weights = {k: f.get_tensor(k) for k in f.keys()}
     except FileNotFoundError: raise BadInput(f'{path}: there is no such model') from None
     except (SafetensorError, json.JSONDecodeError, OSError) as e: raise BadInput(f'{path}: is not a model file ({e})') from e
-    if not isinstance(header, dict) or header.get('version') != 1 or header.get('space') not in SPACES:
+    if not isinstance(header, dict) or header.get('version') != 1 or set(header) < {'arch','args','size'} or header.get('space') not in list(SPACES):
         raise BadInput(f'{path}: was not written by this version of colorlab')
     with torch.device('meta'): model = build(header['arch'], header['args'], classes)
     try: model.load_state_dict(weights, strict=True, assign=True)
@@ -187,7 +187,7 @@ class Settings:
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-# %% ../nbs/02_learner.ipynb #f8df3889
+# %% ../nbs/02_learner.ipynb #f4033f88
 class Run:
     "A folder that holds everything about one training."
     def __init__(self, folder): self.folder = Path(folder)
@@ -214,7 +214,7 @@ class Run:
         "The settings of a run; `BadInput` if the folder holds none that this version understands."
         if not self.exists(): raise BadInput(f'{self.folder}: holds no run to resume')
         stored = json.loads((self/'settings.json').read_text())
-        if stored.get('version') != Settings.version or set(stored) > {f.name for f in fields(Settings)}:
+        if stored.get('version') != Settings.version or not {'arch','data'} <= set(stored) <= {f.name for f in fields(Settings)}:
             raise BadInput(f'{self.folder}: was written by another version of colorlab; start a new run')
         return Settings(**stored)
 
@@ -265,12 +265,12 @@ class History(Callback):
     def write(self):
         with whole_file(self.run_folder/'history.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
 
-# %% ../nbs/02_learner.ipynb #c6b0111a
+# %% ../nbs/02_learner.ipynb #be6ebef8
 def plot_curves(
     history:pd.DataFrame, # as in `history.csv`
     floors:pd.DataFrame   # as in `floors.csv`
 ):
-    "Losses, PSNR and ab-RMSE over the epochs, floors dashed; returns the matplotlib figure."
+    "Losses, PSNR and ab-RMSE over the epochs, floors dotted; returns the matplotlib figure."
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     fig = Figure(figsize=(10,2.8), layout='constrained')
@@ -342,7 +342,7 @@ def as_bytes(state) -> bytes:
     torch.save(state, buffer)
     return buffer.getvalue()
 
-# %% ../nbs/02_learner.ipynb #909d2d66
+# %% ../nbs/02_learner.ipynb #01a87759
 class Checkpoints(Callback):
     "After an epoch, all that is needed to go on exactly; the last two are kept. And the model, ready to use."
     order = 62
@@ -355,21 +355,21 @@ class Checkpoints(Callback):
         scaler = self.learn.scaler.state_dict() if hasattr(self.learn, 'scaler') else {}
         state = dict(epochs=self.epoch+1, model=self.model.state_dict(), opt=self.opt.state_dict(), scaler=scaler,
                      random=random_state(), history=self.history.rows)
+        s = self.settings # the model first: a run that counts as finished must have one
+        save_model(self.model, self.run_folder/'model.safetensors', s.arch, s.args, s.space, s.size)
         with whole_file(self.run_folder/'checkpoints'/f'epoch-{self.epoch+1:04}.pt') as part:
             part.write_bytes(as_bytes(plain(state)))
         for old in self.run_folder.checkpoints()[:-self.keep]: old.unlink()
-        s = self.settings
-        save_model(self.model, self.run_folder/'model.safetensors', s.arch, s.args, s.space, s.size)
         self.last = perf_counter()
 
-# %% ../nbs/02_learner.ipynb #2d15f9ab
+# %% ../nbs/02_learner.ipynb #04bee142
 def load_checkpoint(run:Run) -> dict|None: # None if the run has none yet
     "The newest checkpoint that is whole. Nothing in it is executed."
     for path in reversed(run.checkpoints()):
         try: return torch.load(path, map_location='cpu', weights_only=True)
-        except (RuntimeError, EOFError, OSError) as e: print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before')
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as e: print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before')
 
-# %% ../nbs/02_learner.ipynb #187d3b1d
+# %% ../nbs/02_learner.ipynb #fcf27f81
 class NotFinite(BadInput):
     "The loss became infinite or NaN."
 
@@ -382,7 +382,7 @@ class StopIfNotFinite(Callback):
         saved = self.run_folder.checkpoints()
         kept = f'the last good checkpoint is {saved[-1].name}' if saved else 'there is no checkpoint yet'
         raise NotFinite(f'the loss is {float(self.loss)} in epoch {self.epoch+1}, batch {self.iter+1}; {kept}; '
-                        'use a lower lr, or precision bf16 or float32')
+                        'start a new run with a lower lr, or with precision bf16 or float32')
 
 # %% ../nbs/02_learner.ipynb #f619ca9b
 class Precision(MixedPrecision):
@@ -427,20 +427,23 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return Settings(**(asdict(stored) | wanted))
 
-# %% ../nbs/02_learner.ipynb #65680436
+# %% ../nbs/02_learner.ipynb #47fe84b8
 def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
     settings = Settings(**wanted)
     with torch.device('meta'): build(settings.arch, settings.args, classes)
-    return settings,make_manifest(settings.data, settings.train, settings.val, settings.seed)
+    manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed)
+    for split in ('train','val'): manifest.part(split)
+    return settings,manifest
 
-# %% ../nbs/02_learner.ipynb #8b2d6360
-def new_model(settings:Settings, classes=()) -> nn.Module:
+# %% ../nbs/02_learner.ipynb #dbb25809
+def new_model(settings:Settings, classes=(), pretrained:bool=True) -> nn.Module:
     "The network of a run, freshly initialized from its seed, with pretrained weights where the settings name some."
     torch.manual_seed(settings.seed); np.random.seed(settings.seed); random.seed(settings.seed)
     model = build(settings.arch, settings.args, classes)
-    if settings.init:
+    if settings.init and pretrained:
+        if not re.fullmatch(r'colorlab\.[a-z_]\w*:[a-z_]\w*', settings.init): raise BadInput(f'{settings.init}: is no function of colorlab')
         module,name = settings.init.split(':')
         getattr(import_module(module), name)(model)
     return model
@@ -465,7 +468,14 @@ def default_device() -> str:
     "The fastest device there is."
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
-# %% ../nbs/02_learner.ipynb #fed10dd6
+# %% ../nbs/02_learner.ipynb #f76d44ea
+def check_device(name:str) -> str:
+    "The same name, if torch can compute there; `BadInput` if not."
+    try: torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as e: raise BadInput(f'the device {name} is not to be had here ({str(e).splitlines()[0]}): leave it out, or use cpu') from None
+    return name
+
+# %% ../nbs/02_learner.ipynb #e7053e90
 def train(
     folder, # of the run; on Colab a folder on Drive
     resume:bool=False, # go on with the run in `folder`
@@ -473,7 +483,7 @@ def train(
     **wanted # see `Settings`
 ) -> Learner: # its model is trained; everything else is in the folder
     "Train a network, or go on where it stopped. `BadInput` with what to do, if it cannot."
-    run = Run(folder)
+    run,device = Run(folder),check_device(device or default_device())
     if resume: settings = changed_settings(run.settings(), wanted)
     else: settings,manifest = plan_run(run, wanted, classes)
     with run.lock():
@@ -481,10 +491,10 @@ def train(
         else: run.create(settings, manifest)
         parts = 1
         while True: # until a batch fits into memory
-            try: return train_in_parts(run, settings, parts, progress, device or default_device(), checkpoint_seconds, classes, cbs)
+            try: return train_in_parts(run, settings, parts, progress, device, checkpoint_seconds, classes, cbs)
             except torch.OutOfMemoryError:
                 if parts >= settings.bs: raise BadInput('not even one photo at a time fits into memory: use a smaller size or network') from None
-            parts *= 2
+            parts = next(p for p in range(parts+1, settings.bs+1) if settings.bs % p == 0) # parts of one size
             torch.cuda.empty_cache()
             print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
 
@@ -503,10 +513,10 @@ def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:
     if done < settings.epochs: fit(learn, settings, done)
     return learn
 
-# %% ../nbs/02_learner.ipynb #948f6689
+# %% ../nbs/02_learner.ipynb #f29596e6
 def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), checkpoint_seconds=15.) -> Learner:
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
-    model = new_model(settings, classes)
+    model = new_model(settings, classes, pretrained=state is None)
     history = History(run)
     cbs = [TrainEvalCallback(), PhotoOrder(), StopIfNotFinite(run), history, Samples(run, settings.sample_epochs, seed=settings.seed),
            Checkpoints(run, settings, checkpoint_seconds)]

@@ -203,11 +203,11 @@ def embedded_xmp(data:bytes) -> bytes|None:
         n,where = struct.unpack('<II', tag[4:])
         return data[where:where+n]
 
-# %% ../nbs/12_photo.ipynb #4eb6bc95
+# %% ../nbs/12_photo.ipynb #6aa7c76c
 def read_mark(path) -> dict|None: # model and sha256, or None if the photo is not marked
     "What a photo says about having been colored, from its XMP or the sidecar beside it."
     side = Path(f'{path}.xmp')
-    with reading(path): xmp = side.read_bytes() if side.exists() else embedded_xmp(Path(path).read_bytes())
+    with reading(path): xmp = embedded_xmp(Path(path).read_bytes()) or (side.read_bytes() if side.exists() else None)
     try: root = ET.fromstring((xmp or b'').strip(b'\0 \n').decode('utf-8', 'replace'))
     except ET.ParseError: return None
     for d in root.iter(f'{{{RDF}}}Description'):

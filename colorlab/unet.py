@@ -45,7 +45,7 @@ def decode(
         x = up(torch.cat([x, skip], 1) if skips else x)
     return x
 
-# %% ../nbs/05_unet.ipynb #747fe451
+# %% ../nbs/05_unet.ipynb #f968f221
 class TimmUNet(nn.Module):
     "A U-Net whose encoder is any timm network (R3.9); colors are predicted at the size of its first features and enlarged."
     def __init__(self,
@@ -54,6 +54,7 @@ class TimmUNet(nn.Module):
         widths=(128,96,64,32) # channels on the way up, deepest first
     ):
         super().__init__()
+        if ':' in encoder: raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
         if ni not in (1, 3): raise BadInput(f'ni is {ni}: a pretrained encoder sees 1 or 3 channels')
         self.encoder = timm.create_model(encoder, features_only=True)
         skips,cfg = self.encoder.feature_info.channels()[::-1],self.encoder.default_cfg

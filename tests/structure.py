@@ -39,8 +39,8 @@ def test_imports_run_downward_and_name_what_they_take(name):
     tree = ast.parse((root/'colorlab'/f'{name}.py').read_text())
     above = names[:names.index(name)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('colorlab'):
-            assert node.module.split('.')[1] in above, f'{name} imports {node.module}, a later lesson'
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').startswith('colorlab')): # nbdev writes .lab for colorlab.lab
+            assert node.module.split('.')[-1] in above, f'{name} imports {node.module}, a later lesson'
             assert all(a.name != '*' for a in node.names), f'{name} imports everything from {node.module}'
 
 

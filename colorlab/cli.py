@@ -16,7 +16,7 @@ from .lab import BadInput
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode='markdown', pretty_exceptions_enable=False,
                   help='Color photographs, and train networks that do.')
 
-# %% ../nbs/17_cli.ipynb #4989bdae
+# %% ../nbs/17_cli.ipynb #a0fa0861
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help='Folder for the run, the colored photos and the page.')] = Path('demo'),
@@ -30,6 +30,7 @@ def demo(
     Takes about four minutes on two CPU cores. Stop it with Ctrl-C; the same command goes on.
     """
     page = out/'report.html'
+    if page.exists() and not fresh and (epochs or size): raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
     if fresh or not page.exists(): # a finished demo is shown at once
         from colorlab.demo import demo
         demo(out, fresh, **given(epochs=epochs, size=size))
@@ -52,7 +53,7 @@ ARCHS = { # short name -> architecture, and where pretrained weights come from
     'cnn': ('colorlab.cnn:CNN', None), 'autoencoder': ('colorlab.cnn:Autoencoder', None),
     'unet': ('colorlab.unet:UNet', None), 'lite0-unet': ('colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder')}
 
-# %% ../nbs/17_cli.ipynb #d6e37f5c
+# %% ../nbs/17_cli.ipynb #d6d8f70f
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')],
@@ -80,10 +81,11 @@ def train(
     """
     from colorlab.data import absolute
     from colorlab.lab import SPACES
-    from colorlab.learner import train
+    from colorlab.learner import Run, train
     wanted = given(space=space, size=size, bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, precision=precision,
                    channels_last=channels_last, vflip=vflip, margin=margin, seed=seed)
     if data: wanted['data'] = absolute(data)
+    if resume and arch and not space: space = Run(out).settings().space
     if arch or not resume: wanted |= describe(arch or 'cnn', SPACES.get(space or 'lab'))
     if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')
     learn = train(out, resume=resume, device=device, **wanted)

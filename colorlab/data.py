@@ -95,7 +95,7 @@ def split_groups(
         if s not in split: raise BadInput(f'no group is small enough for the {s} split: give other counts')
     return split
 
-# %% ../nbs/01_data.ipynb #314f5612
+# %% ../nbs/01_data.ipynb #195399b0
 @dataclass
 class Manifest:
     "Which photos there are, what is in them and which side of the split each is on."
@@ -107,6 +107,12 @@ class Manifest:
         rows = self.table[self.table.split == split].reset_index(drop=True)
         if len(rows) == 0: raise BadInput(f'{self.folder}: has no photo in the split "{split}"')
         return rows
+
+    def left_out(self) -> str: # one line, empty if there is nothing to say
+        "Which photos cannot teach color, and why."
+        bad = self.table[self.table.verdict != 'ok']
+        first = ', '.join(f'{r.file} ({r.verdict.split(":")[0]})' for r in bad.head(3).itertuples())
+        return f'{len(bad)} of {len(self.table)} photos are left out: {first}{", …" if len(bad) > 3 else ""}' if len(bad) else ''
 
     def save(self, path):
         "Write the table as CSV, whole or not at all."

@@ -103,17 +103,18 @@ def places(
     shown = {i for i,_ in front}
     return front + [(i, '') for i in range(len(net)) if i not in shown]
 
-# %% ../nbs/16_demo.ipynb #9abf0263
+# %% ../nbs/16_demo.ipynb #45ea63f4
 def pictures(
     folder, # of the demo
     net:pd.DataFrame # scores of the network, a row a photo
-) -> list[dict]: # name, place, psnr, and the pictures gray, colored and truth
+) -> list[dict]: # name, place, credit, psnr, and the pictures gray, colored and truth
     "Everything the page shows of each photo, those with a `place` first."
     folder,data = Path(folder),Path(Run(Path(folder)/'run').settings().data)
-    rows = []
+    listing,rows = pd.read_csv(data/'ATTRIBUTION.csv'),[]
+    credit = dict(zip(listing.file, listing.author.fillna('author unknown') + ', ' + listing.licence))
     for i,place in places(net):
         file,truth = net.file[i],open_photo(data/net.file[i])
-        rows.append(dict(name=Path(file).stem, place=place, psnr=net.psnr[i], gray=as_gray(truth),
+        rows.append(dict(name=Path(file).stem, place=place, credit=credit[file], psnr=net.psnr[i], gray=as_gray(truth),
                          colored=open_photo(folder/'colored'/Path(file).name), truth=truth))
     return rows
 

@@ -205,12 +205,14 @@ def rgb_to_lab(
     fx,fy,fz = (lab_root(xyz[..., i, :, :] / w) for i,w in enumerate(WHITE))
     return xp.stack([116*fy - 16, 500*(fx - fy), 200*(fy - fz)], axis=-3)
 
-# %% ../nbs/00_lab.ipynb #18eb2166
+# %% ../nbs/00_lab.ipynb #7ca9be53
 def lab_to_rgb(
     lab # float array (..., 3, H, W) in CIELAB's own units
 ): # float array (..., 3, H, W); leaves 0..1 where the color is outside sRGB
     "CIELAB (D65) to sRGB, the inverse of `rgb_to_lab`; nothing is clipped."
-    xp,lab = array_namespace(lab),as_float(lab)
+    xp = array_namespace(lab)
+    if not xp.isdtype(lab.dtype, 'real floating'): raise BadInput(f'Lab of type {lab.dtype} is scaled in some way of its own: bring it into Lab units first')
+    lab = as_float(lab)
     L,a,b = (lab[..., i, :, :] for i in range(3))
     fy = (L + 16) / 116
     def unroot(f): return xp.where(f > 0.2068966, xp.clip(f, 0.2068966, None)**3, (f - 16/116) / 7.787)

@@ -146,7 +146,7 @@ def predict(model:nn.Module, x): # y, in −1..1
     "What a model predicts for `x`."
     return getattr(model, 'predict', model)(x)
 
-# %% ../nbs/03_learner.ipynb #ec5ab8c3
+# %% ../nbs/03_learner.ipynb #adf0cd17
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
@@ -181,13 +181,14 @@ class Settings:
                 raise BadInput(f'{name} "{getattr(self, name)}" is not known: choose from {", ".join(known)}')
         for name in ('size','bs','epochs'):
             if getattr(self, name) < 1: raise BadInput(f'{name} is {getattr(self, name)}: it must be 1 at least')
+        self.args = json.loads(json.dumps(self.args)) # as it will be read back: tuples become lists
         if self.margin < 1: raise BadInput(f'margin is {self.margin}: a photo cannot be smaller than its crop, give 1 or more')
         if self.size % 8: raise BadInput(f'size is {self.size}: give a multiple of 8')
 
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
-# %% ../nbs/03_learner.ipynb #f4033f88
+# %% ../nbs/03_learner.ipynb #0d7015f5
 class Run:
     "A folder that holds everything about one training."
     def __init__(self, folder): self.folder = Path(folder)
@@ -197,7 +198,8 @@ class Run:
     def check_free(self):
         "`BadInput` if the folder already holds something."
         if self.exists(): raise BadInput(f'{self.folder}: holds a run already; resume it (--resume), or choose another folder')
-        if self.folder.is_dir() and any(f.name != '.lock' for f in self.folder.iterdir()):
+        started = {'.lock', 'samples', 'checkpoints', 'manifest.csv'} # what `create` leaves if it is killed before its last line
+        if self.folder.is_dir() and any(f.name not in started or (f.is_dir() and any(f.iterdir())) for f in self.folder.iterdir()):
             raise BadInput(f'{self.folder}: is not empty; choose another folder for the run')
 
     def create(self, settings:Settings, manifest:Manifest):
@@ -288,7 +290,7 @@ def plot_curves(
     for ax in panels.values(): ax.set_xlabel('epoch'); ax.xaxis.set_major_locator(MaxNLocator(integer=True)); ax.spines[['top','right']].set_visible(False)
     return fig
 
-# %% ../nbs/03_learner.ipynb #28d5bb65
+# %% ../nbs/03_learner.ipynb #48152202
 class Samples(Callback):
     "Pictures of the same validation photos over the run, in `samples/`, and the curves with them."
     order = 61
@@ -296,9 +298,10 @@ class Samples(Callback):
         self.run_folder,self.n,self.at,self.seed = run,n,epochs,seed
 
     def before_fit(self):
-        photos = [(x,y) for xb,yb in self.dls.valid for x,y in zip(xb, yb)]
-        chosen = np.random.default_rng(self.seed).permutation(len(photos))[:self.n]
-        self.x,self.y = (torch.stack(t).to(self.dls.device) for t in zip(*(photos[i] for i in chosen)))
+        chosen = np.random.default_rng(self.seed).permutation(len(self.dls.valid.dataset))[:self.n]
+        bs,picked = self.dls.valid.bs,{}
+        for n,(xb,yb) in enumerate(self.dls.valid): picked |= {i: (xb[i-n*bs], yb[i-n*bs]) for i in chosen if i//bs == n}
+        self.x,self.y = (torch.stack(t) for t in zip(*(picked[i] for i in chosen)))
 
     def after_epoch(self):
         if self.epoch < self.history.first or self.epoch+1 not in (*self.at, self.n_epoch): return
@@ -427,7 +430,7 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return Settings(**(asdict(stored) | wanted))
 
-# %% ../nbs/03_learner.ipynb #47fe84b8
+# %% ../nbs/03_learner.ipynb #af3540d2
 def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
@@ -435,6 +438,7 @@ def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     with torch.device('meta'): build(settings.arch, settings.args, classes)
     manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed)
     for split in ('train','val'): manifest.part(split)
+    if manifest.left_out(): print(manifest.left_out())
     return settings,manifest
 
 # %% ../nbs/03_learner.ipynb #dbb25809
@@ -448,14 +452,15 @@ def new_model(settings:Settings, classes=(), pretrained:bool=True) -> nn.Module:
         getattr(import_module(module), name)(model)
     return model
 
-# %% ../nbs/03_learner.ipynb #427d765d
+# %% ../nbs/03_learner.ipynb #2e317add
 def write_floors(run:Run, dls):
     "Score the floors and the truth itself on the validation photos, into `floors.csv`."
-    space = dls.train.space
-    truth = torch.cat([space.merge(x, y) for x,y in dls.valid])
-    dls.train.epoch = 0
-    rows = floors(truth, mean_ab(dls.train).cpu()) | {'truth': truth}
-    table = pd.DataFrame({name: score(rgb, truth).mean() for name,rgb in rows.items()}).T
+    dls.train.epoch,scores = 0,{}
+    train_ab = mean_ab(dls.train).cpu()
+    for i,(x,y) in enumerate(dls.valid): # a batch at a time: 2,000 photos would not fit
+        truth = dls.train.space.merge(x, y)
+        for name,rgb in (floors(truth, train_ab, seed=i) | {'truth': truth}).items(): scores.setdefault(name, []).append(score(rgb, truth))
+    table = pd.DataFrame({name: pd.concat(s).mean() for name,s in scores.items()}).T
     with whole_file(run/'floors.csv') as part: table.to_csv(part)
 
 # %% ../nbs/03_learner.ipynb #76e871f2
@@ -475,7 +480,7 @@ def check_device(name:str) -> str:
     except (RuntimeError, AssertionError) as e: raise BadInput(f'the device {name} is not to be had here ({str(e).splitlines()[0]}): leave it out, or use cpu') from None
     return name
 
-# %% ../nbs/03_learner.ipynb #e7053e90
+# %% ../nbs/03_learner.ipynb #111b1109
 def train(
     folder, # of the run; on Colab a folder on Drive
     resume:bool=False, # go on with the run in `folder`
@@ -487,8 +492,7 @@ def train(
     if resume: settings = changed_settings(run.settings(), wanted)
     else: settings,manifest = plan_run(run, wanted, classes)
     with run.lock():
-        if resume: run.save(settings)
-        else: run.create(settings, manifest)
+        if not resume: run.create(settings, manifest)
         parts = 1
         while True: # until a batch fits into memory
             try: return train_in_parts(run, settings, parts, progress, device, checkpoint_seconds, classes, cbs)
@@ -498,12 +502,13 @@ def train(
             torch.cuda.empty_cache()
             print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
 
-# %% ../nbs/03_learner.ipynb #50955ff4
+# %% ../nbs/03_learner.ipynb #dd5c2ff2
 def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
     "Train from the last checkpoint to the end, each batch in `parts`."
     state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
     dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
                         settings.margin, parts, settings.seed, device)
+    run.save(settings) # of a resumed run, now that its photos are known to be there
     if not (run/'floors.csv').exists(): write_floors(run, dls)
     learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
     if parts > 1: learn.add_cb(GradientAccumulation(dls.train.bs*parts))
@@ -535,10 +540,13 @@ def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), c
         set_random_state(state['random'])
     return learn
 
-# %% ../nbs/03_learner.ipynb #9abe0df4
+# %% ../nbs/03_learner.ipynb #ac00319b
 def fit(learn:Learner, settings:Settings, done:int):
     "Run the epochs that are missing, at the learning rates that belong to them."
     n = len(learn.opt.param_groups)
     lr = [settings.lr*settings.slow]*(n > 1) + [settings.lr]*(n - (n > 1))
-    if settings.schedule == 'constant': learn.fit(settings.epochs, lr, start_epoch=done)
-    else: learn.fit_one_cycle(settings.epochs, lr, start_epoch=done)
+    try:
+        if settings.schedule == 'constant': learn.fit(settings.epochs, lr, start_epoch=done)
+        else: learn.fit_one_cycle(settings.epochs, lr, start_epoch=done)
+    finally: # an error or Ctrl-C in the middle of a batch must not leave half precision on
+        if torch.is_autocast_enabled(learn.dls.device.type): learn.precision.autocast.__exit__(None, None, None)

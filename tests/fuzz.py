@@ -2,7 +2,7 @@
 
 Runs in a process of its own (tests/test_photo.py starts it), since a decoder that crashes would take the tests with it.
 """
-import io, resource, sys, tempfile
+import resource, sys, tempfile
 from pathlib import Path
 import cv2, numpy as np
 from PIL import Image

@@ -4,19 +4,22 @@
 
 # %% auto #0
 __all__ = ['LISTINGS', 'DATASETS', 'color_left', 'has_color', 'examine', 'in_threads', 'scan', 'split_groups', 'Manifest',
-           'read_listing', 'coco_sample', 'flickr1024', 'cars', 'ncd', 'find_dataset', 'absolute', 'download_coco',
-           'make_manifest', 'short_side_to', 'shrink', 'PhotoCache', 'cache_folder', 'cache_photos', 'PhotoLoader',
-           'photo_loaders']
+           'read_listing', 'own_listing', 'coco_sample', 'flickr1024', 'cars', 'ncd', 'find_dataset', 'absolute',
+           'download_coco', 'joined', 'make_manifest', 'check_weights', 'short_side_to', 'shrink', 'PhotoCache',
+           'cache_folder', 'cache_photos', 'PhotoLoader', 'photo_loaders']
 
-# %% ../nbs/01_data.ipynb #703c5083
+# %% ../nbs/01_data.ipynb #942080e5
 import hashlib, io, os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from PIL import Image
 from fastai.data.core import DataLoaders
 from platformdirs import user_cache_path
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
 from .lab import BadInput, Space, LAB, img_to_rgb, open_photo, photo_files, rgb_to_lab, sample_folder, whole_file
 
@@ -35,16 +38,17 @@ def color_left(
     left = np.hypot(lab[1] - np.interp(lab[0], L, a), lab[2] - np.interp(lab[0], L, b))
     return float(np.hypot(*lab[1:]).mean()), float(np.percentile(left, 99))
 
-# %% ../nbs/01_data.ipynb #a28b1ec4
+# %% ../nbs/01_data.ipynb #156fe3ac
 def has_color(chroma:float, left:float) -> bool:
     "Whether a photo has color beyond a tone, from what `color_left` says."
-    return left >= max(2.75, chroma/4)
+    return left >= max(2.75, min(chroma, 34)/4)
 
-# %% ../nbs/01_data.ipynb #5c452985
+# %% ../nbs/01_data.ipynb #06d504b2
 def examine(
     folder, # where `file` lies
-    file:str # relative path
-) -> dict: # sha256, width, height, chroma, verdict
+    file:str, # relative path
+    more=lambda img: {} # what else to note about the picture, as a dict
+) -> dict: # sha256, width, height, chroma, verdict, and more
     "Look at one file once. The verdict is `ok`, `gray`, `toned` (sepia and the like) or `broken: why`."
     row = dict(file=file, sha256='', width=0, height=0, chroma=0.)
     try: data = (Path(folder)/file).read_bytes()
@@ -54,13 +58,14 @@ def examine(
     except BadInput as e: return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
     chroma,left = color_left(img)
     verdict = 'ok' if has_color(chroma, left) else 'gray' if chroma < 2 else 'toned'
-    return row | dict(width=img.width, height=img.height, chroma=round(chroma, 2), verdict=verdict)
+    return row | dict(width=img.width, height=img.height, chroma=round(chroma, 2), verdict=verdict) | more(img)
 
-# %% ../nbs/01_data.ipynb #f439aa46
+# %% ../nbs/01_data.ipynb #259ccf81
 def in_threads(f, items, desc:str):
     "The results of `f` over `items`, in order, with a progress bar when it takes longer than two seconds."
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(f, items), total=len(items), desc=desc, delay=2, leave=False)
+    with ThreadPoolExecutor(os.cpu_count()) as pool: # a few hundred at a time: results must not pile up
+        results = chain.from_iterable(pool.map(f, items[i:i+256]) for i in range(0, len(items), 256))
+        yield from tqdm(results, total=len(items), desc=desc, delay=2, leave=False)
 
 # %% ../nbs/01_data.ipynb #909aedc8
 def scan(
@@ -123,17 +128,23 @@ class Manifest:
         "Read back what `save` wrote."
         return cls(Path(folder), pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False))
 
-# %% ../nbs/01_data.ipynb #5be1da87
+# %% ../nbs/01_data.ipynb #aee13526
 LISTINGS = 'manifest.csv','ATTRIBUTION.csv'
 
 def read_listing(
-    folder
-) -> pd.DataFrame|None: # columns file, and split or group or both
+    path # a CSV file with the columns `file` (or `path`) and `split`, `group`, `weight`, or some of them
+) -> pd.DataFrame|None: # those columns; None if the file lists no photos
+    "A list of photos and of how they belong together; `BadInput` if it is no table."
+    try: listing = pd.read_csv(path, dtype=str).rename(columns=dict(path='file'))
+    except FileNotFoundError: raise BadInput(f'{path}: there is no such listing') from None
+    except (ValueError, pd.errors.ParserError) as e: raise BadInput(f'{path}: is not a readable CSV table ({" ".join(str(e).split())})') from e
+    known = [c for c in ('file','split','group','weight') if c in listing]
+    return listing[known] if 'file' in known and len(known) > 1 else None
+
+def own_listing(folder) -> pd.DataFrame|None:
     "The list that a folder brings along, if it has one."
-    for name in LISTINGS:
-        if (Path(folder)/name).is_file():
-            listing = pd.read_csv(Path(folder)/name, dtype=str).rename(columns=dict(path='file'))
-            if {'file'} < set(listing.columns) & {'file','split','group'}: return listing
+    found = (read_listing(Path(folder)/name) for name in LISTINGS if (Path(folder)/name).is_file())
+    return next((listing for listing in found if listing is not None), None)
 
 # %% ../nbs/01_data.ipynb #28cab4da
 def coco_sample(path) -> pd.DataFrame: # files of fastai's COCO sample, 10,000 to train and 2,000 to validate (R1.1)
@@ -165,14 +176,14 @@ DATASETS = { # name -> how to list it, where to get it
     'cars': (cars, 'get "The Car Connection Picture Dataset" from kaggle.com; see its terms there'),
     'ncd': (ncd, 'get it from github.com/saeed-anwar/ColorSurvey; see its terms there')}
 
-# %% ../nbs/01_data.ipynb #360568c2
+# %% ../nbs/01_data.ipynb #d669cc8d
 def find_dataset(
     data:str # a folder, `sample`, `coco-sample`, or NAME:FOLDER with a name in `DATASETS`
 ) -> tuple: # folder, and its listing or None
     "Where photos lie and how they belong together; `BadInput` says where to get a set that is missing."
     name,_,path = str(data).partition(':')
-    if name == 'sample' and not path: return sample_folder(),read_listing(sample_folder())
-    if name not in DATASETS: return Path(data),read_listing(data)
+    if name == 'sample' and not path: return sample_folder(),own_listing(sample_folder())
+    if name not in DATASETS: return Path(data),own_listing(data)
     listing,where = DATASETS[name]
     if name == 'coco-sample' and not path: path = download_coco(where)
     if not Path(path).is_dir() or not path: raise BadInput(f'{data}: there is no such folder; {where}, then give {name}:FOLDER')
@@ -192,24 +203,47 @@ def download_coco(where:str) -> Path:
     try: return untar_data(URLs.COCO_SAMPLE)/'train_sample'
     except OSError as e: raise BadInput(f'the COCO sample cannot be downloaded ({e}); {where}, then give coco-sample:FOLDER') from e
 
-# %% ../nbs/01_data.ipynb #68d4eb94
+# %% ../nbs/01_data.ipynb #a25e8b84
+def joined(
+    *keys # each gives every photo a name
+) -> np.ndarray: # a number for every photo
+    "The same number for photos that share a name under any key, directly or through others."
+    n,codes = len(keys[0]),[]
+    for k in keys: codes.append(pd.factorize(np.asarray(k))[0] + n + sum(len(c) for c in codes))
+    photos,names = np.tile(np.arange(n), len(keys)),np.concatenate(codes)
+    size = n*(len(keys) + 1)
+    graph = coo_array((np.ones(len(names), np.int8), (photos, names)), shape=(size, size))
+    return connected_components(graph, directed=False)[1][:n]
+
+# %% ../nbs/01_data.ipynb #777d1a89
 def make_manifest(
     folder, # any folder of photos, or a name that `find_dataset` knows
     train=.8, # share or count for training, when the folder does not say itself
     val:int=None, # count for validation; by default all others
-    seed:int=42
+    seed:int=42,
+    listing=None # a CSV file that says more about the photos than their folder, see `read_listing`
 ) -> Manifest:
     "Look at every photo, leave out what cannot teach color, and split the rest by group."
-    folder,listing = find_dataset(folder)
-    table = scan(folder, None if listing is None else list(listing.file))
-    columns = {} if listing is None else {c: listing[c] for c in ('group','split') if c in listing}
-    table = table.assign(**({'group': table.sha256.str[:16]} | columns))
-    table['group'] = table.group.fillna(table.sha256.str[:16])
+    folder,own = find_dataset(folder)
+    listed = read_listing(listing) if listing else own
+    if listing and listed is None: raise BadInput(f'{listing}: lists no photos; it needs a column file, and split, group or weight')
+    table = scan(folder, None if listed is None else list(listed.file))
+    if listed is not None: table = table.assign(**{c: listed[c].to_numpy() for c in listed if c != 'file'})
+    if 'weight' in table: table['weight'] = check_weights(table.weight, listing)
+    table['group'] = table.group.fillna(table.sha256.str[:16]) if 'group' in table else table.sha256.str[:16]
+    table['group'] = table.groupby(joined(table.group, table.sha256.where(table.sha256 != '', table.file))).group.transform('first')
     good = table.verdict == 'ok'
     if not good.any(): raise BadInput(f'{folder}: none of its {len(table)} photos can be read and has color')
     if 'split' not in table: table.loc[good, 'split'] = split_groups(table.group[good], train, val, seed)
     table.loc[~good, 'split'] = 'left out'
     return Manifest(folder, table)
+
+# %% ../nbs/01_data.ipynb #965002fd
+def check_weights(weight:pd.Series, listing) -> pd.Series:
+    "How often each photo is to be drawn, as numbers; `BadInput` if they are none."
+    numbers = pd.to_numeric(weight, errors='coerce')
+    if not (numbers >= 0).all() or not numbers.any(): raise BadInput(f'{listing}: its weights must be numbers, none below 0 and one above it')
+    return numbers
 
 # %% ../nbs/01_data.ipynb #bc0a97d8
 def short_side_to(
@@ -271,11 +305,12 @@ def cache_photos(
         for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo.tobytes())
     return PhotoCache(path, shapes)
 
-# %% ../nbs/01_data.ipynb #d0139841
+# %% ../nbs/01_data.ipynb #856465be
 class PhotoLoader:
     "Batches of (x, y) from cached photos; in training shuffled, cropped at random and flipped, otherwise cropped in the middle."
     def __init__(self, cache:PhotoCache, space:Space, size:int, bs:int=16, train:bool=False,
-                 hflip:float=.5, vflip:float=0., parts:int=1, seed:int=42, device='cpu'):
+                 hflip:float=.5, vflip:float=0., weights=None, parts:int=1, seed:int=42, device='cpu'):
+        self.weights = None if weights is None else np.asarray(weights)/np.sum(weights)
         self.dataset,self.space,self.size,self.train,self.seed,self.device = cache,space,size,train,seed,device
         whole = min(bs, len(cache))
         self.n = len(cache)//whole*whole if train else len(cache) # a last batch that is not full is left out in training
@@ -293,7 +328,7 @@ class PhotoLoader:
     def __iter__(self):
         rng,n = np.random.default_rng([self.seed, self.epoch]),len(self.dataset)
         self.epoch += 1
-        order = rng.permutation(n) if self.train else np.arange(n)
+        order = np.arange(n) if not self.train else rng.permutation(n) if self.weights is None else rng.choice(n, n, p=self.weights)
         at = rng.random((n, 2)) if self.train else np.full((n, 2), .5)
         flips = rng.random((n, 2)) < ([self.hflip, self.vflip] if self.train else [0, 0])
         for batch in np.split(order[:self.n], range(self.bs, self.n, self.bs)):
@@ -307,7 +342,7 @@ class PhotoLoader:
         pieces = rgb.split(1) if rgb.device.type == 'cpu' else [rgb] # one photo at a time fits a processor's cache
         return tuple(torch.cat(t) for t in zip(*(self.space.split(p) for p in pieces)))
 
-# %% ../nbs/01_data.ipynb #44e5857a
+# %% ../nbs/01_data.ipynb #bfe12916
 def photo_loaders(
     photos, # a folder, or its `Manifest`
     space:Space=LAB, size:int=128, bs:int=16,
@@ -319,7 +354,8 @@ def photo_loaders(
     "Everything from a folder of photos to batches."
     manifest = photos if isinstance(photos, Manifest) else make_manifest(photos)
     def loader(split, short, **kwargs):
-        cache = cache_photos(manifest.folder, manifest.part(split), short)
-        return PhotoLoader(cache, space, size, bs, parts=parts, seed=seed, device=device, **kwargs)
+        rows = manifest.part(split)
+        return PhotoLoader(cache_photos(manifest.folder, rows, short), space, size, bs, weights=rows.get('weight'),
+                           parts=parts, seed=seed, device=device, **kwargs)
     train = loader('train', round(size*margin), train=True, hflip=hflip, vflip=vflip)
     return DataLoaders(train, loader('val', size), path=manifest.folder, device=torch.device(device))

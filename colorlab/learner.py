@@ -146,12 +146,13 @@ def predict(model:nn.Module, x): # y, in −1..1
     "What a model predicts for `x`."
     return getattr(model, 'predict', model)(x)
 
-# %% ../nbs/03_learner.ipynb #adf0cd17
+# %% ../nbs/03_learner.ipynb #5336b3e7
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
     arch:str                    # "module:Class"
     data:str                    # folder of photos
+    listing:str|None = None     # a CSV file that says more about them, see `colorlab.data.read_listing`
     args:dict = field(default_factory=dict) # of the architecture
     init:str|None = None        # "module:function" that fills pretrained weights into the new model
     space:str = 'lab'           # see `colorlab.lab.SPACES`
@@ -430,13 +431,13 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return Settings(**(asdict(stored) | wanted))
 
-# %% ../nbs/03_learner.ipynb #af3540d2
+# %% ../nbs/03_learner.ipynb #a3997522
 def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
     settings = Settings(**wanted)
     with torch.device('meta'): build(settings.arch, settings.args, classes)
-    manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed)
+    manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed, settings.listing)
     for split in ('train','val'): manifest.part(split)
     if manifest.left_out(): print(manifest.left_out())
     return settings,manifest

@@ -1,0 +1,103 @@
+"""Seconds of a training step: a pix2pix-size U-Net in float32 and with the best settings; and what the learner adds to a plain loop.
+
+    python benchmarks/step.py
+"""
+import tempfile, time
+from pathlib import Path
+import numpy as np, torch, torch.nn.functional as F
+from fastai.callback.core import Callback
+from torch import nn
+from colorlab.cnn import CNN
+from colorlab.data import make_manifest, photo_loaders
+from colorlab.demo import fast_precision, machine
+from colorlab.lab import sample_folder
+from colorlab.learner import PRECISIONS, Run, Settings, fit, make_learner, write_floors
+from colorlab.unet import TimmUNet
+
+
+class Pix2PixUNet(nn.Module):
+    "Eight 4×4 convolutions of stride 2 down, eight up, skips: the U-Net of pix2pix and of R1.3, 54 million parameters."
+    def __init__(self, ni=1, no=2, nf=64):
+        super().__init__()
+        widths = [nf*min(2**i, 8) for i in range(8)]
+        self.downs = nn.ModuleList(self.block(nn.Conv2d, a, b, norm=0 < i < 7) for i, (a, b) in enumerate(zip([ni, *widths], widths)))
+        self.ups = nn.ModuleList(self.block(nn.ConvTranspose2d, a*(1 + (i > 0)), b) for i, (a, b) in enumerate(zip(widths[:0:-1], widths[-2::-1])))
+        self.out = nn.ConvTranspose2d(2*nf, no, 4, 2, 1)
+
+    @staticmethod
+    def block(layer, a, b, norm=True): return nn.Sequential(layer(a, b, 4, 2, 1, bias=not norm), *([nn.BatchNorm2d(b)] if norm else []), nn.LeakyReLU(.2))
+
+    def forward(self, x):
+        skips = []
+        for down in self.downs: skips.append(x := down(x))
+        for up, skip in zip(self.ups, skips[-2::-1]): x = torch.cat([up(x), skip], 1)
+        return torch.tanh(self.out(x))
+
+
+def stepper(model, precision='float32', channels_last=False):
+    "A plain training step of a network; seconds it took."
+    if channels_last: model = model.to(memory_format=torch.channels_last)
+    opt, dtype = torch.optim.AdamW(model.parameters(), 2e-4, betas=(.5, .999)), PRECISIONS[precision]
+    def step(x, y):
+        if channels_last: x = x.to(memory_format=torch.channels_last)
+        began = time.perf_counter()
+        with torch.autocast('cpu', dtype, enabled=dtype is not None): loss = F.l1_loss(model(x).float(), y)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        loss.item()
+        return time.perf_counter() - began
+    return step
+
+
+def settings_side_by_side(rounds=6, bs=4, size=256):
+    "The same network in float32 and with the settings that the demo would choose here, step by step in turn."
+    x, y = torch.rand(bs, 1, size, size)*2 - 1, torch.rand(bs, 2, size, size) - .5
+    best = dict(precision=fast_precision(), channels_last=True)
+    rows = {'float32, plain': {}, 'float32, channels last': dict(channels_last=True), f'{best["precision"]}, plain': dict(precision=best['precision']), f'{best["precision"]}, channels last': best}
+    steps = {name: stepper(Pix2PixUNet(), **how) for name, how in rows.items()}
+    times = {name: [] for name in steps}
+    for i in range(rounds + 2):
+        for name, step in steps.items(): times[name].append(step(x, y))
+    plain = np.median(times['float32, plain'][2:])
+    for name, t in times.items(): print(f'{name:26} {np.median(t[2:]):6.2f} s a step   {plain/np.median(t[2:]):5.2f}×')
+
+
+class Plain(Callback):
+    "Times the learner's training epochs, and a plain loop over the same batches after each of them."
+    order = 70
+    def __init__(self, model):
+        self.model_, self.opt_ = model, torch.optim.AdamW(model.parameters(), 1e-4)
+        self.learner, self.plain = [], []
+    def before_train(self): self.began = time.perf_counter()
+    def after_train(self):
+        self.learner.append(time.perf_counter() - self.began)
+        self.dls.train.epoch, began = self.epoch, time.perf_counter()
+        self.model_.train()
+        for x, y in self.dls.train:
+            F.l1_loss(self.model_(x), y).backward()
+            self.opt_.step()
+            self.opt_.zero_grad()
+        self.plain.append(time.perf_counter() - began)
+
+
+def overhead(arch, model, epochs, size):
+    "What callbacks, history and progress cost beside the training itself, in percent."
+    settings = Settings(arch=arch, data=str(sample_folder()), size=size, epochs=epochs, sample_epochs=[])
+    with tempfile.TemporaryDirectory() as tmp:
+        run, manifest = Run(tmp), make_manifest(settings.data)
+        run.create(settings, manifest)
+        dls = photo_loaders(manifest, size=size, bs=settings.bs)
+        write_floors(run, dls)
+        learn, timer = make_learner(run, dls, settings, None), Plain(model)
+        learn.add_cb(timer)
+        fit(learn, settings, 0)
+    ratio = np.median(np.array(timer.learner[1:])/np.array(timer.plain[1:]))
+    print(f'{arch:22} {size} px: learner {np.median(timer.learner[1:]):5.2f} s an epoch, plain loop {np.median(timer.plain[1:]):5.2f} s: {100*(ratio - 1):+.1f} %')
+
+
+if __name__ == '__main__':
+    print(machine(), f'{torch.get_num_threads()} threads')
+    settings_side_by_side()
+    overhead('colorlab.cnn:CNN', CNN(), 9, 128)
+    overhead('colorlab.unet:TimmUNet', TimmUNet(), 9, 128)

@@ -16,18 +16,20 @@ print(len(d.table), len(d.pairs), time.perf_counter()-began, resource.getrusage(
 
 
 def make_photos(folder, first, n):
-    "Crops of the sample at random places and sizes; one in a hundred is saved twice."
+    "Four crops of the sample side by side, at random places and sizes; one picture in a hundred is saved twice."
     import numpy as np
     from PIL import Image
     from colorlab.lab import open_photo, photo_files, sample_folder
     sources = [open_photo(sample_folder()/f) for f in photo_files(sample_folder())]
     def make(i):
         rng = np.random.default_rng(i - (i % 100 == 1)) # 1 shows what 0 shows, 101 what 100 shows, …
-        source, side = sources[rng.integers(len(sources))], rng.uniform(40, 200)
-        x, y = rng.uniform(0, 256 - side, 2)
-        path = folder/f'{i//1000:03}'/f'{i:06}.jpg'
+        photo, path = Image.new('RGB', (128, 128)), folder/f'{i//1000:03}'/f'{i:06}.jpg'
+        for corner in ((0, 0), (64, 0), (0, 64), (64, 64)):
+            source, side = sources[rng.integers(len(sources))], rng.uniform(40, 200)
+            x, y = rng.uniform(0, 256 - side, 2)
+            photo.paste(source.resize((64, 64), Image.BICUBIC, box=(x, y, x + side, y + side)), corner)
         path.parent.mkdir(exist_ok=True)
-        source.resize((128, 128), Image.BICUBIC, box=(x, y, x + side, y + side)).save(path, quality=75 if i % 100 == 1 else 88)
+        photo.save(path, quality=75 if i % 100 == 1 else 88)
     for _ in in_threads(make, range(first, n), 'making photos'): pass
 
 

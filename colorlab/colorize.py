@@ -6,7 +6,7 @@
 __all__ = ['STRIP', 'model_size', 'enlarge', 'full_scale', 'Colorizer', 'find_model', 'torch_colorizer', 'color_file',
            'plan_files', 'color_files']
 
-# %% ../nbs/15_colorize.ipynb #3a5f8ba8
+# %% ../nbs/15_colorize.ipynb #0712017e
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
-from .lab import BadInput, SPACES, Space, img_to_rgb, into_gamut, lab_to_rgb, open_photo, photo_files, rgb_to_lab
+from .lab import BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab
 from .photo import read_photo, stamp, write_photo
 
 # %% ../nbs/15_colorize.ipynb #308c2f24
@@ -43,7 +43,7 @@ def full_scale(dtype) -> int: # 255, 65535, or 1 for floating point
     "The number that stands for white."
     return np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
 
-# %% ../nbs/15_colorize.ipynb #09447439
+# %% ../nbs/15_colorize.ipynb #d72d172c
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -60,6 +60,19 @@ class Colorizer:
         x,_ = self.space.split(img_to_rgb(seen)[None])
         y = self.predict(x)
         return rgb_to_lab(self.space.merge(x, y))[0,1:]
+
+    def paint(self, img:Image.Image) -> np.ndarray: # float32 (3, H, W) in 0..1
+        "What the model itself makes of a photo, enlarged to its size; its own lightness included, if it paints RGB."
+        seen = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
+        x,_ = self.space.split(img_to_rgb(seen)[None])
+        y = enlarge(self.predict(x)[0], img.size, (0, img.height))
+        return self.space.merge(self.space.split(img_to_rgb(img)[None])[0], y[None])[0]
+
+    def drawn_in(self, img:Image.Image) -> float: # 0..1
+        "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
+        seen = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
+        x,_ = self.space.split(img_to_rgb(seen)[None])
+        return float(1 - in_gamut(join_lab(x, self.predict(x))).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at

@@ -151,7 +151,7 @@ class Records:
                 self.query(f'replace into photos values ({",".join("?"*len(COLUMNS))})', batch)
                 batch = []
 
-# %% ../nbs/02_doctor.ipynb #b938e524
+# %% ../nbs/02_doctor.ipynb #314fc349
 def near_pairs(
     records:Records, most:int=5 # nominate at most so many for each photo
 ) -> list[tuple]: # likeness, file, other file; the most alike first
@@ -165,7 +165,8 @@ def near_pairs(
         mine,place = np.nonzero((others < len(files)) & (others != np.arange(len(files))[:,None]))
         nominated |= {tuple(sorted(p)) for p in zip(mine.tolist(), others[mine, place].tolist())}
     nominated,pairs = np.array(sorted(nominated), dtype=int).reshape(-1, 2),[]
-    for some in np.array_split(nominated, len(nominated)//256 + 1): # thumbnails stay on disk but for a few
+    for first in range(0, len(nominated), 256): # thumbnails stay on disk but for a few
+        some = nominated[first:first+256]
         like = likeness(*(thumbs_of(records, [files[i] for i in side]) for side in some.T))
         pairs += [(float(l), files[i], files[j]) for l,(i,j) in zip(like, some) if l > SAME]
     return sorted(pairs, reverse=True)
@@ -175,7 +176,7 @@ def thumbs_of(records:Records, files:list) -> np.ndarray: # uint8 (N, 32, 32)
     marks = ','.join('?'*len(files))
     with closing(sqlite3.connect(records.path)) as db:
         found = dict(db.execute(f'select file, thumb from photos where file in ({marks})', files))
-    return np.stack([np.frombuffer(found[f], np.uint8).reshape(32, 32) for f in files]) if files else np.empty((0,32,32), np.uint8)
+    return np.stack([np.frombuffer(found[f], np.uint8).reshape(32, 32) for f in files])
 
 # %% ../nbs/02_doctor.ipynb #c819d2aa
 @dataclass

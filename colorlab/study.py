@@ -10,8 +10,8 @@ __all__ = ['KINDS', 'SEATS', 'TRUTH', 'CONSENT', 'PRIVATE', 'COLUMNS', 'MORE', '
            'service', 'read_design', 'read_json', 'bearer', 'sent', 'checked', 'serve_study', 'csv_rows', 'from_form',
            'form_rater', 'from_file', 'read_answers', 'many', 'plain', 'check_row', 'decoded', 'value_of',
            'krippendorff', 'share_interval', 'holm', 'Analysis', 'compare', 'mean_of', 'analyze', 'p_words', 'verdict',
-           'name_of', 'sentence', 'in_words', 'draw', 'write_report', 'forget_rater', 'forget_in', 'write_csv',
-           'answer_files', 'read_key', 'read_text', 'named_folders', 'export_answers']
+           'name_of', 'sentence', 'capital', 'fooling', 'in_words', 'draw', 'write_report', 'forget_rater', 'forget_in',
+           'write_csv', 'answer_files', 'read_key', 'read_text', 'named_folders', 'export_answers']
 
 # %% ../nbs/10_study.ipynb #adc9923e
 import csv, hashlib, io, json, math, re, secrets, shutil, sqlite3, tempfile
@@ -74,7 +74,7 @@ def simulate(
     if not k.ordinal: return (rng.random(y.shape) < y).astype(float)
     return (y + rng.normal(0, sd['answer'], y.shape)).round().clip(1, 5)
 
-# %% ../nbs/10_study.ipynb #b7f08b2f
+# %% ../nbs/10_study.ipynb #64ec7fc5
 def basis(
     x:np.ndarray # (n, columns)
 ) -> np.ndarray: # (n, rank), orthonormal
@@ -110,8 +110,8 @@ class Layout:
         spreads = np.stack([b[:,self.block == k] @ b[self.block == k] for k in range(self.block[-1]+1)] + [b]) # covariances of group sums
         self.expected = self.blocks(np.stack([np.diag(c) for c in spreads], 1))
         self.direct = np.append(self.blocks((self.z.T @ self.w)**2), self.w @ self.w)
-        try: of_sums = np.linalg.solve(self.expected[:,:-1].T, self.direct[:-1])
-        except np.linalg.LinAlgError: raise BadInput('the design is too small: it takes at least two raters and two photos of each version') from None
+        if np.linalg.cond(self.expected[:,:-1]) > 1e6: raise BadInput('the answers are too few to tell raters, pictures and chance apart; it takes several raters, and several photos of each version')
+        of_sums = np.linalg.solve(self.expected[:,:-1].T, self.direct[:-1])
         self.of_answers = self.direct[-1] - of_sums @ self.expected[:,-1]
         weighted = of_sums[self.block][:,None] * spreads
         self.unsure = np.array([[(x * y.T).sum() for y in weighted] for x in weighted])
@@ -547,7 +547,7 @@ def serve_study(
     except ImportError: raise BadInput('the service needs two more packages: pip install "colorlab[study]"') from None
     uvicorn.run(service(folder), host=host, port=port, access_log=False, log_level='warning', server_header=False)
 
-# %% ../nbs/10_study.ipynb #a77eaf4c
+# %% ../nbs/10_study.ipynb #1394ea92
 COLUMNS = 'study','rater','trial','shown','answer','seconds'
 
 def csv_rows(path) -> list: # of lists of texts, all of one length
@@ -582,12 +582,13 @@ def from_file(path) -> list[dict]:
     path = Path(path)
     if path.suffix in ('.sqlite', '.db'):
         if not path.exists(): raise BadInput(f'{path}: there is no such file')
-        return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n,r in enumerate(Answers(path).table(), 1)]
+        try: return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n,r in enumerate(Answers(path).table(), 1)]
+        except sqlite3.DatabaseError as e: raise BadInput(f'{path}: cannot be read as the answers of a study ({e})') from None
     rows = csv_rows(path)
     if tuple(rows[0]) == COLUMNS: return [dict(zip(COLUMNS, r), line=n) for n,r in enumerate(rows[1:], 2)]
     return from_form(path, rows)
 
-# %% ../nbs/10_study.ipynb #73abf1d7
+# %% ../nbs/10_study.ipynb #16d78eff
 def read_answers(
     key:dict, paths:list # files, and folders of CSV files
 ) -> tuple: # DataFrame of rater, trial, shown, answer; notes on what was left out
@@ -605,7 +606,9 @@ def read_answers(
     if twins: notes.append(f'{many(twins, "rater")} gave exactly the answers of another (look whether somebody answered twice)')
     return once[['rater','trial','shown','answer']].reset_index(drop=True), notes
 
-def many(n:int, what:str) -> str: return f'{n} {what}{"s" if n != 1 else ""}'
+def many(n:int, what:str) -> str:
+    "So many of something, in words."
+    return f'{n} {what}{"s" if n != 1 else ""}'
 
 def plain(answer:str, kind:str) -> str:
     "An answer as the page stores it; forms may write capitals, or words behind a number."
@@ -644,15 +647,16 @@ def value_of(answer:str, shown:list, kind:str) -> float:
     if kind == 'real': return float(answer == 'real')
     return float(shown['AB'.index(answer)]['version'] == min(p['version'] for p in shown))
 
-# %% ../nbs/10_study.ipynb #e2585911
+# %% ../nbs/10_study.ipynb #89a02b41
 def krippendorff(
     values:np.ndarray, # (raters, pictures), nan where somebody has not answered
     ordinal:bool=True
-) -> float: # at most 1
+) -> float: # at most 1; nan if no picture was seen by two
     "How far raters agree, beyond chance."
     scale = np.unique(values[~np.isnan(values)])
     counts = (values[...,None] == scale).sum(0).astype(float)              # (pictures, answers)
     counts = counts[counts.sum(1) > 1]                                     # what one rater saw cannot be compared
+    if len(counts) == 0: return math.nan
     pairs = sum((np.outer(c, c) - np.diag(c))/(c.sum() - 1) for c in counts)
     total = pairs.sum(0)
     chance = (np.outer(total, total) - np.diag(total))/(total.sum() - 1)
@@ -680,7 +684,7 @@ def holm(ps:list) -> list:
         out[i] = high
     return out
 
-# %% ../nbs/10_study.ipynb #01470795
+# %% ../nbs/10_study.ipynb #eebe247c
 @dataclass
 class Analysis:
     "All that a study says."
@@ -705,7 +709,8 @@ def compare(key:dict, table:pd.DataFrame, a:str, b:str) -> dict:
     (low,high),t = e.interval(),table[rows]
     means = t.assign(value=y).pivot_table(index='rater', columns='version', values='value').dropna()
     apart = means[a] - means[b] if key['kind'] != 'pair' else means.iloc[:,0] - .5
-    return dict(a=a, b=b, value=e.value, low=low, high=high, p=e.p(null), df=e.df, t=(e.value-null)/e.error, equivalence_p=e.equivalence_p(key['margin'], null),
+    spread = dict(zip(('rater','picture','answer') if key['kind'] == 'pair' else ('taste','picture','answer'), np.sqrt(e.parts).round(2).tolist()))
+    return dict(a=a, b=b, spread=spread, value=e.value, low=low, high=high, p=e.p(null), df=e.df, t=(e.value-null)/e.error, equivalence_p=e.equivalence_p(key['margin'], null),
                 effect=(e.value-null)/sd, effect_low=(low-null)/sd, effect_high=(high-null)/sd, answers=len(t), wilcoxon_p=float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.)
 
 def mean_of(key:dict, table:pd.DataFrame, version:str, y) -> dict:
@@ -729,8 +734,10 @@ def analyze(
     grid = table.assign(picture=table.photo + '\0' + table.version).pivot_table(index='rater', columns='picture', values='value', aggfunc='first')
     return Analysis(key, table, pairs, shares, krippendorff(grid.to_numpy(float), kind_of(key['kind']).ordinal), notes + more)
 
-# %% ../nbs/10_study.ipynb #1ffd61e7
-def p_words(p:float) -> str: return 'p < .001' if p < .001 else f'p = {p:.3f}'.replace('0.', '.')
+# %% ../nbs/10_study.ipynb #92390717
+def p_words(p:float) -> str:
+    "A p value as journals print it."
+    return 'p < .001' if p < .001 else f'p = {p:.3f}'.replace('0.', '.')
 
 MORE = dict(rating='look more real', real='are taken for real more often', pair='are chosen more often')
 
@@ -743,7 +750,9 @@ def verdict(x:dict, key:dict) -> str: # x: of `compare`
     if x['equivalence_p'] < .05: return f'They are equal {equal}.'
     return f'The study cannot tell them apart, which does not mean that they are equal: anything from {x["low"]:+.2f} to {x["high"]:+.2f} remains possible.' if null == 0 else f'The study cannot tell them apart, which does not mean that they are equal: shares from {x["low"]:.0%} to {x["high"]:.0%} remain possible.'
 
-def name_of(version:str) -> str: return 'real photos' if version == TRUTH else f'pictures of {version}'
+def name_of(version:str) -> str:
+    "What to call the pictures of a version."
+    return 'real photos' if version == TRUTH else f'pictures by {version}'
 
 def sentence(x:dict, key:dict) -> str:
     "One comparison in words."
@@ -751,7 +760,17 @@ def sentence(x:dict, key:dict) -> str:
     test = f't({x["df"]:.1f}) = {x["t"]:.2f}, {p_words(x["p_holm"])}'
     if key['kind'] == 'pair': said = f'{name_of(x["a"])} were chosen over {name_of(x["b"])} in {x["value"]:.0%} of the pairs (95 % interval {x["low"]:.0%} to {x["high"]:.0%}; against one half {test})'
     else: said = f'{name_of(x["a"])} minus {name_of(x["b"])}: {x["value"]:+.2f}' + (' points' if key['kind'] == 'rating' else ' in the share taken for real') + f' (95 % interval {ci}; {test}; {x["effect"]:.2f} standard deviations of an answer, {x["effect_low"]:.2f} to {x["effect_high"]:.2f})'
-    return f'{said[0].upper()}{said[1:]}. {(v := verdict(x, key))[0].upper()}{v[1:]}'
+    return f'{capital(said)}. {capital(verdict(x, key))}'
+
+def capital(text:str) -> str:
+    "As a sentence begins."
+    return text[:1].upper() + text[1:]
+
+def fooling(a:Analysis) -> str:
+    "Fooling rates in words; beside them how often real photos are believed, where that was asked."
+    rates = {s['version']: f'{s["value"]:.0%} (95 % interval {s["low"]:.0%} to {s["high"]:.0%})' for s in a.shares}
+    truth,what = rates.pop(TRUTH, None),'taken for real' if a.key['kind'] == 'real' else 'chosen over their real photos'
+    return f'Fooling rate ({what}): ' + '; '.join(f'{name_of(v)} {r}' for v,r in rates.items()) + (f'; real photos were taken for real in {truth}.' if truth else '.')
 
 def in_words(a:Analysis) -> str:
     "One honest paragraph, to be quoted."
@@ -760,12 +779,13 @@ def in_words(a:Analysis) -> str:
     text = [f'{raters} raters gave {len(a.table)} answers about {a.table.photo.nunique()} photos, {how} without knowing their origin.']
     if 'power' in planned: text.append(f'Before, {planned["raters"]} raters had been planned, to find a difference of {planned["find"]:g} with a power of {planned["power"]:.0%} under assumed spreads' + (', so that this study is smaller than planned.' if raters < planned['raters'] else '.'))
     if a.notes: text.append('Of note: ' + '; '.join(a.notes) + '.')
-    if a.key['kind'] != 'rating': text.append('Taken for real: ' + '; '.join(f'{name_of(s["version"])} {s["value"]:.0%} ({s["low"]:.0%} to {s["high"]:.0%})' for s in a.shares) + '.')
+    if a.key['kind'] != 'rating': text.append(fooling(a))
     text += [sentence(x, a.key) for x in a.pairs]
-    text.append(f'Raters agreed with Krippendorff\'s α = {a.alpha:.2f}. Errors count raters and pictures as drawn by lot (crossed, linear, which approximates ordinal answers)' + ('; p values are Holm\'s, intervals stand alone.' if len(a.pairs) > 1 else '.'))
+    if not math.isnan(a.alpha): text.append(f'Raters agreed with Krippendorff\'s α = {a.alpha:.2f}.')
+    text.append('Errors count raters and pictures as drawn by lot (crossed, linear, which approximates ordinal answers)' + ('; p values are Holm\'s, intervals stand alone.' if len(a.pairs) > 1 else '.'))
     return ' '.join(text)
 
-# %% ../nbs/10_study.ipynb #88a7250a
+# %% ../nbs/10_study.ipynb #3c199088
 def draw(a:Analysis): # a matplotlib figure
     "Each picture's mean, and how far versions are apart."
     import matplotlib.pyplot as plt
@@ -774,12 +794,12 @@ def draw(a:Analysis): # a matplotlib figure
     order = [v for v in a.key['versions'] if v in means] or list(means)
     means = means[order].sort_values(order[0], ignore_index=True)
     for v,color in zip(order, plt.get_cmap('Dark2').colors): left.plot(means.index+1, means[v], 'o', ms=5, alpha=.85, label=v, color=color)
-    left.set(xlabel='photos, in the order of the first version', ylabel='mean answer'); left.set_xticks([]); left.legend(frameon=False, fontsize=9, ncols=len(order), loc='lower left', bbox_to_anchor=(-.02, .98), handletextpad=.1)
+    left.set(xlabel='photos, in the order of the first version', ylabel='the first one chosen' if a.key['kind'] == 'pair' else 'mean answer'); left.set_xticks([]); left.legend(frameon=False, fontsize=9, ncols=len(order), loc='lower left', bbox_to_anchor=(-.02, .98), handletextpad=.1)
     null = .5 if a.key['kind'] == 'pair' else 0.
     right.axvspan(null - a.key['margin'], null + a.key['margin'], color='#e8e8e4', zorder=0); right.axvline(null, color='gray', lw=1)
     for y,x in enumerate(a.pairs[::-1]): right.errorbar(x['value'], y, xerr=[[x['value']-x['low']], [x['high']-x['value']]], fmt='o', color='#b3541e', capsize=3)
     right.set_yticks(range(len(a.pairs)), [f'{x["a"]} − {x["b"]}' if null == 0 else f'{x["a"]} over {x["b"]}' for x in a.pairs[::-1]])
-    right.set(xlabel='difference, 95 % interval; gray: counts as equal' if null == 0 else 'share; gray: counts as equal', ylim=(-.6, len(a.pairs)-.4))
+    right.set(xlabel='difference; gray: counts as equal' if null == 0 else 'share; gray: counts as equal', ylim=(-.6, len(a.pairs)-.4))
     for ax in (left, right): ax.spines[['top','right']].set_visible(False)
     return fig
 

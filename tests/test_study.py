@@ -108,6 +108,7 @@ def test_the_service_in_a_browser_dies_and_comes_back(browser, tmp_path):
         page.keyboard.press('2'); page.keyboard.press('Enter')
         page.get_by_role('alert').filter(has_text='Not kept yet (no connection)').wait_for()
         picture_of_page(page, 'service-down')
+        assert inside(page, '#trial .said')
         assert page.locator('input[value="2"]').is_checked() and page.get_by_role('heading', name='Picture 2 of 5').is_visible()
         process = serve(folder, port)
         page.get_by_role('button', name='Next').click()
@@ -196,7 +197,7 @@ def test_the_commands(box, tmp_path):
             rows = [(key['study'], f'rater{r}', t, s, key['checks'].get(s) or 3 + (key['pictures'][s]['version'] == 'truth') + (r + t) % 2, 1.5) for t, s in enumerate(seat)]
             csv.writer(f, lineterminator='\n').writerows([('study', 'rater', 'trial', 'shown', 'answer', 'seconds'), *rows])
     said = colorlab('study', 'analyze', folder, '--out', tmp_path/'report.html').stdout
-    assert '6 raters gave 24 answers about 4 photos' in said and 'Real photos minus pictures of pale' in said
+    assert '6 raters gave 24 answers about 4 photos' in said and 'Real photos minus pictures by pale' in said
     report = (tmp_path/'report.html').read_text(encoding='utf-8')
     assert 'data:image/png' in report and 'http' not in report
     colorlab('study', 'forget', folder, 'rater2')

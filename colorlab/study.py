@@ -74,7 +74,7 @@ def simulate(
     if not k.ordinal: return (rng.random(y.shape) < y).astype(float)
     return (y + rng.normal(0, sd['answer'], y.shape)).round().clip(1, 5)
 
-# %% ../nbs/10_study.ipynb #64ec7fc5
+# %% ../nbs/10_study.ipynb #04b2d05a
 def basis(
     x:np.ndarray # (n, columns)
 ) -> np.ndarray: # (n, rank), orthonormal
@@ -122,7 +122,7 @@ class Layout:
         "How far the number would move if everything were drawn again."
         var = np.tensordot(self.direct, parts, 1)
         noise = np.einsum('i...,ij,j...->...', parts, self.unsure, parts) + (self.of_answers*parts[-1])**2/self.df
-        return var, var**2/noise
+        return var, np.where(noise > 0, var**2/np.maximum(noise, 1e-300), self.df)[()]
 
     def __call__(self,
         y # (answers,), or (answers, studies)
@@ -684,7 +684,7 @@ def holm(ps:list) -> list:
         out[i] = high
     return out
 
-# %% ../nbs/10_study.ipynb #eebe247c
+# %% ../nbs/10_study.ipynb #004dc8e4
 @dataclass
 class Analysis:
     "All that a study says."
@@ -716,7 +716,8 @@ def compare(key:dict, table:pd.DataFrame, a:str, b:str) -> dict:
 def mean_of(key:dict, table:pd.DataFrame, version:str, y) -> dict:
     "The mean of a version over raters and photos, with its interval; of shares, inside 0..1."
     e = share(table)(y)
-    low,high = e.interval() if key['kind'] == 'rating' else share_interval(e, min(table.rater.nunique(), table.photo.nunique()))
+    if key['kind'] == 'rating': low,high = e.interval() if e.error > 1e-9 else (math.nan, math.nan) # nothing varied, so nothing is known
+    else: low,high = share_interval(e, min(table.rater.nunique(), table.photo.nunique()))
     return dict(version=version, value=float(e.value), low=low, high=high, answers=len(table), photos=table.photo.nunique())
 
 # %% ../nbs/10_study.ipynb #fa70361b

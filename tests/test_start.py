@@ -17,7 +17,7 @@ def test_import_loads_nothing_heavy(): assert loaded('import colorlab; colorlab.
 def test_color_spaces_need_no_torch(): assert loaded('import colorlab.lab, colorlab.colorize') == ''
 
 
-@pytest.mark.parametrize('args', (['--help'], ['train', '--help'], ['colorize', '--help']))
+@pytest.mark.parametrize('args', (['--help'], ['train', '--help'], ['colorize', '--help'], ['study', '--help'], ['evaluate', '--help']))
 def test_help_loads_nothing_heavy(args):
     run = f'''
 import sys

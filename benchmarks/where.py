@@ -1,0 +1,87 @@
+"""Where the time goes: preparing a photo, a training step, and coloring a large photo, drawn as bars.
+
+    python benchmarks/where.py [PICTURE.svg]
+"""
+import hashlib, io, subprocess, sys, tempfile, time
+from pathlib import Path
+import matplotlib
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt, numpy as np, torch, torch.nn.functional as F
+from PIL import Image
+from colorlab.colorize import torch_colorizer
+from colorlab.data import shrink
+from colorlab.lab import LAB, img_to_rgb, open_photo, rgb_to_lab, sample_folder
+from colorlab.photo import read_photo, write_photo
+from colorlab.unet import TimmUNet
+
+
+def median(work, n=15):
+    "Median seconds of a piece of work, after one try that does not count."
+    times = []
+    for _ in range(n + 1):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[1:]))
+
+
+def photo(size): return open_photo(sample_folder()/'scenes'/'lw-bridge.jpg').resize(size, Image.BICUBIC)
+
+
+def prepare(tmp):
+    "Milliseconds for one photo of 640×480 on its way into a batch of 256 pixels."
+    photo((640, 480)).save(tmp/'a.jpg', quality=90)
+    data, img = (tmp/'a.jpg').read_bytes(), open_photo(tmp/'a.jpg')
+    small = shrink(img, 287)
+    batch = torch.from_numpy(small[None, :, :256, :256])
+    return {'read and check': median(lambda: hashlib.sha256((tmp/'a.jpg').read_bytes()).hexdigest()), 'decode': median(lambda: open_photo(io.BytesIO(data))),
+            'shrink': median(lambda: shrink(img, 287)), 'write to the cache': median(lambda: (tmp/'cache').write_bytes(small.tobytes())),
+            'every epoch: crop and Lab': median(lambda: LAB.split(batch))}
+
+
+def step():
+    "Milliseconds of a step of the demo's network, 16 photos of 128 pixels, bf16."
+    model = TimmUNet().to(memory_format=torch.channels_last)
+    opt, x, y = torch.optim.AdamW(model.parameters()), torch.rand(16, 1, 128, 128), torch.rand(16, 2, 128, 128)
+    bytes_ = torch.randint(0, 256, (16, 3, 128, 128), dtype=torch.uint8)
+    def loss():
+        with torch.autocast('cpu', torch.bfloat16): return F.l1_loss(model(x).float(), y)
+    forward, both = median(loss), median(lambda: loss().backward())
+    return {'batch': median(lambda: [LAB.split(p) for p in bytes_.split(1)]), 'forward': forward, 'backward': both - forward, 'optimizer': median(opt.step)}
+
+
+def coloring(tmp):
+    "Seconds of coloring one photo of 12 megapixels from a cold start."
+    photo((4000, 3000)).save(tmp/'large.jpg', quality=95)
+    start = median(lambda: subprocess.run([sys.executable, '-W', 'ignore', '-c', 'from colorlab.colorize import torch_colorizer; torch_colorizer("demo")'], check=True), 3)
+    colorizer, large = torch_colorizer('demo'), read_photo(tmp/'large.jpg')
+    img = Image.fromarray(large.pixels)
+    whole, seen = median(lambda: colorizer.color_pixels(large.pixels), 3), median(lambda: colorizer.small_ab(img), 5)
+    return {'start (import torch)': start, 'decode': median(lambda: read_photo(tmp/'large.jpg'), 3), 'network': seen,
+            'Lab, enlarging, gamut': whole - seen, 'encode': median(lambda: write_photo(large, tmp/'out.jpg', colorizer.mark), 3)}
+
+
+def draw(parts, path):
+    "One bar a job, cut into its parts."
+    fig, axs = plt.subplots(len(parts), figsize=(9, 4.6), layout='constrained')
+    for ax, (title, (unit, scale, times)) in zip(axs, parts.items()):
+        at = 0
+        for i, (name, seconds) in enumerate(times.items()):
+            ax.barh(0, scale*seconds, left=at, color=plt.cm.tab20c(4*(i % 5)), label=f'{name} {scale*seconds:.3g} {unit}')
+            at += scale*seconds
+        ax.set(yticks=[], xlabel=unit)
+        ax.set_title(f'{title}: {at:.3g} {unit}', loc='left', fontsize=11)
+        ax.legend(ncols=5, frameon=False, fontsize=8, loc='upper center', bbox_to_anchor=(.5, -.55))
+        ax.spines[['top', 'right', 'left']].set_visible(False)
+    fig.savefig(path)
+
+
+def main(path='benchmarks/where.svg'):
+    with tempfile.TemporaryDirectory() as tmp:
+        parts = {'a photo of 640×480 into a batch of 256 px': ('ms', 1e3, prepare(Path(tmp))), 'a training step of the demo': ('ms', 1e3, step()),
+                 'coloring 12 megapixels': ('s', 1, coloring(Path(tmp)))}
+    for title, (unit, scale, times) in parts.items(): print(title, {k: f'{scale*s:.3g} {unit}' for k, s in times.items()})
+    draw(parts, path)
+
+
+if __name__ == '__main__': main(*sys.argv[1:])

@@ -4,18 +4,18 @@
 
 # %% auto #0
 __all__ = ['SRGB', 'WRITES', 'SOURCE_TYPE', 'RDF', 'EXT', 'OWN', 'Photo', 'to_srgb', 'is_deep', 'tiff_tags', 'tiff_size',
-           'decode_deep', 'upright', 'pixel_limit', 'check_pixels', 'metadata', 'read_photo', 'decode', 'deep_to_srgb',
-           'marked_xmp', 'embedded_xmp', 'read_mark', 'stamp', 'png_with', 'encode_deep', 'tiff_with', 'write_photo',
-           'save_shallow']
+           'decode_deep', 'upright', 'pixel_limit', 'silent_libraries', 'check_pixels', 'metadata', 'read_photo',
+           'decode', 'deep_to_srgb', 'marked_xmp', 'embedded_xmp', 'read_mark', 'stamp', 'png_with', 'encode_deep',
+           'tiff_with', 'write_photo', 'with_thumbnail', 'save_shallow']
 
-# %% ../nbs/14_photo.ipynb #99acb963
-import io, struct, zlib
+# %% ../nbs/14_photo.ipynb #5eb02e4b
+import io, os, struct, zlib
 import xml.etree.ElementTree as ET
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 import numpy as np
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 from .lab import BadInput, know_heic, reading, whole_file
 
 # %% ../nbs/14_photo.ipynb #41d02e0e
@@ -85,7 +85,7 @@ def upright(pixels:np.ndarray, orientation:int) -> np.ndarray:
     if orientation in (2,3,6,7): pixels = pixels[:,::-1]
     return np.ascontiguousarray(pixels)
 
-# %% ../nbs/14_photo.ipynb #36c2d1ff
+# %% ../nbs/14_photo.ipynb #a4de0889
 WRITES = {'JPEG': dict(quality=95, subsampling=0), 'PNG': {}, 'WEBP': dict(lossless=True),
           'TIFF': dict(compression='tiff_lzw'), 'BMP': {}, 'HEIF': dict(quality=95, chroma=444)}
 
@@ -98,31 +98,42 @@ def pixel_limit(
     try: yield lambda size: check_pixels(size, n)
     finally: Image.MAX_IMAGE_PIXELS = kept
 
+@contextmanager
+def silent_libraries():
+    "Libraries in C print what they think of a damaged file straight to the screen; our own line says it."
+    screen,nowhere = os.dup(2),os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try: yield
+    finally:
+        os.dup2(screen, 2)
+        for descriptor in (screen, nowhere): os.close(descriptor)
+
 def check_pixels(size:tuple, n:int):
     "`BadInput` if width times height is more than `n`."
     if size[0]*size[1] > n: raise BadInput(f'holds {size[0]*size[1]/1e6:.0f} megapixels, more than the {n/1e6:.0f} allowed: raise --max-pixels if it is really a photo')
 
-# %% ../nbs/14_photo.ipynb #ccbac84d
+# %% ../nbs/14_photo.ipynb #0b2f1fba
 def metadata(img:Image.Image) -> dict:
-    "What a file says besides its pixels, as bytes that can be written again; the orientation and the thumbnail left out."
+    "What a file says besides its pixels, as bytes that can be written again; the orientation left out."
     exif = Image.Exif()
     exif.load(img.getexif().tobytes()) # a copy: the picture's own will still be needed
     exif.pop(0x0112, None)
     meta = {k: img.info[k] for k in ('dpi','comment') if img.info.get(k)}
-    if len(exif): meta['exif'] = exif.tobytes() # Pillow writes no thumbnail: the old one showed no colors
+    if len(exif): meta['exif'] = exif.tobytes() # Pillow leaves the thumbnail out, which shows the photo before it was colored
+    if 513 in img.getexif().get_ifd(ExifTags.IFD.IFD1): meta['thumbnail'] = True
     xmp = img.info.get('xmp') or img.info.get('XML:com.adobe.xmp')
     if xmp: meta['xmp'] = xmp.encode() if isinstance(xmp, str) else xmp
     iptc = [data for name,data in getattr(img, 'applist', []) if name == 'APP13']
     return meta | (dict(iptc=iptc[0]) if iptc else {})
 
-# %% ../nbs/14_photo.ipynb #7702b3ae
+# %% ../nbs/14_photo.ipynb #a95d23f1
 def read_photo(
     path,
     max_pixels:int=200_000_000 # width × height
 ) -> Photo:
     "Read a photo of any kind in the table; `BadInput` names the file and says what to do about any other."
     path = Path(path)
-    with reading(path), pixel_limit(max_pixels) as check:
+    with reading(path), pixel_limit(max_pixels) as check, silent_libraries():
         data = path.read_bytes()
         if not data: raise BadInput(f'{path}: is empty')
         try: return decode(data, check)
@@ -280,10 +291,30 @@ def write_photo(
         if photo.format == 'BMP':
             with whole_file(f'{path}.xmp') as side: side.write_bytes(xmp)
 
-# %% ../nbs/14_photo.ipynb #a0f10c0a
+# %% ../nbs/14_photo.ipynb #70d0b423
+def with_thumbnail(
+    exif:bytes, # as Pillow writes it
+    pixels:np.ndarray # uint8 (H, W, 3)
+) -> bytes: # at most the 64 KB that a JPEG can hold; else without a thumbnail
+    "EXIF with a small picture of the photo in it, as cameras put it there."
+    small,jpeg = Image.fromarray(pixels),io.BytesIO()
+    small.thumbnail((160, 160))
+    small.save(jpeg, 'JPEG', quality=85)
+    tiff = bytearray(exif.removeprefix(b'Exif\0\0') + b'\0'*(len(exif) % 2))
+    order = '<' if tiff[:2] == b'II' else '>'
+    first, = struct.unpack_from(order+'I', tiff, 4)
+    n, = struct.unpack_from(order+'H', tiff, first)
+    struct.pack_into(order+'I', tiff, first + 2 + 12*n, len(tiff))  # where the next directory is
+    at = len(tiff) + 2 + 3*12 + 4
+    entries = struct.pack(order+'HHIHH', 259, 3, 1, 6, 0) + struct.pack(order+'HHII', 513, 4, 1, at) + struct.pack(order+'HHII', 514, 4, 1, len(jpeg.getvalue()))
+    whole = b'Exif\0\0' + tiff + struct.pack(order+'H', 3) + entries + bytes(4) + jpeg.getvalue()
+    return whole if len(whole) < 65_000 else exif
+
+# %% ../nbs/14_photo.ipynb #8ee18f9d
 def save_shallow(photo:Photo, path, meta:dict, xmp:bytes):
     "Write 8 bits a channel by Pillow."
     pixels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
+    if 'thumbnail' in meta: meta['exif'] = with_thumbnail(meta['exif'], photo.pixels)
     more = {k: meta[k] for k in ('dpi','exif','comment') if k in meta} | dict(icc_profile=SRGB)
     if photo.format == 'PNG':
         more['pnginfo'] = PngImagePlugin.PngInfo()

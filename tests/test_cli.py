@@ -59,9 +59,12 @@ def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
     (photos/'b'/'torn.jpg').write_bytes(next(photos.rglob('*.jpg')).read_bytes()[:2000])
     (photos/'letter.jpg').write_text('Dear photo')
     (photos/'empty.png').touch()
+    Image.effect_noise((200, 200), 50).save(photos/'torn.tif', compression='tiff_lzw')
+    (photos/'torn.tif').write_bytes((photos/'torn.tif').read_bytes()[:9000]) # libtiff would print a line of its own
     done = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
     assert done.returncode == 1 and '24 photos colored' in done.stdout and 'Traceback' not in done.stderr
-    for name in ('torn.jpg', 'letter.jpg', 'empty.png'): assert sum(name in line for line in done.stderr.splitlines()) == 1
+    assert done.stderr.count('\n') == 4
+    for name in ('torn.jpg', 'torn.tif', 'letter.jpg', 'empty.png'): assert sum(name in line for line in done.stderr.splitlines()) == 1
     again = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
     assert '0 photos colored' in again.stdout and '24 were there already' in again.stdout
 

@@ -108,7 +108,7 @@ def judges() -> tuple: # for pairs, for crowds (each a Judge or None), and notes
     crowd,why_crowd = first_of(inception, lite0_features)
     return pair,crowd,why + why_crowd
 
-# %% ../nbs/09_evaluate.ipynb #14289436
+# %% ../nbs/09_evaluate.ipynb #9f6c6764
 def kernel_distance(
     fake, real # features, (N, D) and (M, D)
 ) -> tuple: # mean and standard deviation over 50 subsets
@@ -137,9 +137,12 @@ def frechet_distance(
 ) -> float:
     "FID; `BadInput` for fewer than 2,000 pictures."
     if min(len(fake), len(real)) < 2000: raise BadInput(f'FID of {min(len(fake), len(real))} pictures would be biased upward: give 2,000 or more, or use KID')
-    mean,cov = zip(*((f.mean(0), np.cov(f, rowvar=False)) for f in (np.asarray(fake, np.float64), np.asarray(real, np.float64))))
-    roots = np.linalg.eigvals(cov[0] @ cov[1]).real.clip(0)
-    return float(((mean[0] - mean[1])**2).sum() + np.trace(cov[0]) + np.trace(cov[1]) - 2*np.sqrt(roots).sum())
+    from torchmetrics.image.fid import FrechetInceptionDistance
+    seen = nn.Identity()
+    seen.num_features = fake.shape[1]
+    metric = FrechetInceptionDistance(feature=seen).set_dtype(torch.float64)
+    for x,is_real in ((real, True), (fake, False)): metric.update(torch.as_tensor(x), real=is_real)
+    return metric.compute().item()
 
 # %% ../nbs/09_evaluate.ipynb #afb40ce4
 def fit(
@@ -305,10 +308,10 @@ def paired_interval(
     "Mean difference with its paired-bootstrap interval."
     return interval(np.asarray(a) - np.asarray(b))
 
-# %% ../nbs/09_evaluate.ipynb #27c97b1d
+# %% ../nbs/09_evaluate.ipynb #d818542d
 def summarize(
     table:pd.DataFrame, # of `all_scores`
-    features:dict
+    features:dict, crowd:Judge=None
 ) -> pd.DataFrame: # a row for each entrant, columns with intervals as name, name_low, name_high
     "The figures of the table, floors included."
     gray,rows = table[table.who == 'gray'].set_index('file'),{}
@@ -319,12 +322,13 @@ def summarize(
                     dcf=(t.cf - t.cf_truth).abs().mean(), dcf_means=abs(t.cf.mean() - t.cf_truth.mean()), beats_gray=(t.psnr > gray.psnr).mean(),
                     moved=t.moved.mean(), moved_most=t.moved_most.max(), drawn_in=t.drawn_in.astype(float).mean())
         if features[who].shape[1]: row |= dict(zip(('crowd','crowd_std'), crowd_distance(features[who], features['truth'])))
+        if crowd and crowd.name == 'KID' and len(t) >= 2000: row['fid'] = frechet_distance(features[who], features['truth'])
         rows[who] = row
     return pd.DataFrame(rows).T.astype(float)
 
-# %% ../nbs/09_evaluate.ipynb #3e33b180
+# %% ../nbs/09_evaluate.ipynb #f882dc08
 COLUMNS = { # as printed: column of `summarize` -> heading
-    'psnr': 'PSNR dB ↑', 'psnr_pooled': 'pooled', 'ab_rmse': 'ab-RMSE ↓', 'ciede2000': 'ΔE 2000 ↓', 'perceptual': 'LPIPS ↓', 'crowd': 'KID ↓', 'cf': 'colorful', 'dcf': 'ΔCF ↓',
+    'psnr': 'PSNR dB ↑', 'psnr_pooled': 'pooled', 'ab_rmse': 'ab-RMSE ↓', 'ciede2000': 'ΔE 2000 ↓', 'perceptual': 'LPIPS ↓', 'crowd': 'KID ↓', 'fid': 'FID ↓', 'cf': 'colorful', 'dcf': 'ΔCF ↓',
     'dcf_means': 'ΔCF of means', 'cf_abs': 'colorful |·|', 'ssim': 'SSIM (weak)', 'beats_gray': 'beats gray', 'moved': '|ΔL| mean', 'moved_most': '|ΔL| max', 'drawn_in': 'drawn in'}
 
 def headings(pair:Judge|None, crowd:Judge|None) -> dict:
@@ -344,7 +348,7 @@ def as_text(summary:pd.DataFrame, names:dict, interval:bool=False) -> pd.DataFra
         return f'{text} ({low:.2f}..{r[f"{c}_high"]:.2f})' if interval and low is not None and c != 'ssim' else text
     return pd.DataFrame({n: {who: cell(who, c) for who in summary.index} for c,n in names.items() if c in summary})
 
-# %% ../nbs/09_evaluate.ipynb #8360d1d3
+# %% ../nbs/09_evaluate.ipynb #7d66c2b8
 def test_rows(manifest:Manifest) -> pd.DataFrame:
     "The photos to judge by: the test split, else the validation split, else all with color."
     for split in ('test','val'):
@@ -373,7 +377,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     everybody = entrants + floor_entrants(train_mean(manifest, rows))
     table,features = all_scores(everybody, rows, manifest.folder, Scores(out/'scores.sqlite'), size, squash, pair, crowd)
-    summary = summarize(table, features)
+    summary = summarize(table, features, crowd)
     if manifest.left_out(): notes = [*notes, manifest.left_out()]
     with whole_file(out/'scores.csv') as part: table.drop(columns='losses').to_csv(part, index=False)
     with whole_file(out/'summary.json') as part:
@@ -382,7 +386,7 @@ def evaluate(
     write_evaluation(out/'report.html', table, summary, entrants, manifest, size, squash, headings(pair, crowd), notes)
     return as_text(summary, headings(pair, crowd), interval=True),notes
 
-# %% ../nbs/09_evaluate.ipynb #7032851e
+# %% ../nbs/09_evaluate.ipynb #1332af24
 def added(losses) -> dict:
     "The sums of several pictures in one."
     losses = list(losses)
@@ -395,7 +399,7 @@ def plot_losses(
     "Chroma against truth, and the error by hue, chroma and lightness, gray dotted; returns the matplotlib figure."
     from matplotlib.figure import Figure
     own,floor = added(table.losses),added(gray.losses)
-    fig = Figure(figsize=(11,2.6), layout='constrained')
+    fig = Figure(figsize=(12,2.6), layout='constrained')
     cloud,*axs = fig.subplots(1, 4, width_ratios=[1,1.5,1,1])
     cloud.imshow(np.log1p(own['chromas'].T), origin='lower', extent=(0,96,0,96), cmap='Greys', interpolation='nearest')
     cloud.plot([0,96], [0,96], color='tab:orange', lw=1)
@@ -407,12 +411,13 @@ def plot_losses(
         ax.plot(at, base, ':o', color='black', ms=3, lw=1, label='gray')
         labels = HUES if k == 'hue' else [f'{12*i}' if k == 'chroma' else f'{12.5*i:.0f}' for i in at]
         ax.set_xticks(at, labels, rotation=60 if k == 'hue' else 0, ha='right' if k == 'hue' else 'center', fontsize=8)
-        ax.set_title(f'ab-RMSE by {k} of the truth', fontsize=10)
+        ax.set_title(f'error by {k} of the truth', fontsize=10)
         ax.spines[['top','right']].set_visible(False)
+    axs[0].set_ylabel('ab-RMSE')
     axs[0].legend(frameon=False, fontsize=8)
     return fig
 
-# %% ../nbs/09_evaluate.ipynb #e0c93f6f
+# %% ../nbs/09_evaluate.ipynb #03487657
 def shown(t:pd.DataFrame) -> list: # of (row, why)
     "The best, median and worst pictures by the perceptual judge, or by ab-RMSE where there is none; and three drawn by lot."
     by = 'perceptual' if 'perceptual' in t else 'ab_rmse'
@@ -430,7 +435,7 @@ def write_evaluation(path, table, summary, entrants, manifest, size, squash, nam
             yield dict(why=why, file=r.file, psnr=r.psnr, ab_rmse=r.ab_rmse, **{k: jpeg(rgb_to_img(x), 256) for k,x in dict(gray=gray, colored=colored, truth=targ).items()})
     def losses(e):
         svg = io.StringIO()
-        plot_losses(table[table.who == e.name], table[table.who == 'gray']).savefig(svg, format='svg')
+        plot_losses(table[table.who == e.name], table[table.who == 'gray']).savefig(svg, format='svg', transparent=True)
         return svg.getvalue()[svg.getvalue().index('<svg'):]
     by = {who: t.set_index('file') for who,t in table.groupby('who')}
     gains = {e.name: (paired_interval(by[e.name].psnr, by['gray'].psnr), paired_interval(by[e.name].ab_rmse, by['mean-ab'].ab_rmse)) for e in entrants}

@@ -6,32 +6,18 @@ import tempfile, time
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
-from torch import nn
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest, photo_loaders
 from colorlab.demo import fast_precision, machine
 from colorlab.lab import sample_folder
-from colorlab.learner import PRECISIONS, Run, Settings, fit, make_learner, write_floors
-from colorlab.unet import TimmUNet
+from colorlab.learner import PRECISIONS, Run, Settings, build, fit, make_learner, write_floors
+from colorlab.unet import TimmUNet, report
 
 
-class Pix2PixUNet(nn.Module):
-    "Eight 4×4 convolutions of stride 2 down, eight up, skips: the U-Net of pix2pix and of R1.3, 54 million parameters."
-    def __init__(self, ni=1, no=2, nf=64):
-        super().__init__()
-        widths = [nf*min(2**i, 8) for i in range(8)]
-        self.downs = nn.ModuleList(self.block(nn.Conv2d, a, b, norm=0 < i < 7) for i, (a, b) in enumerate(zip([ni, *widths], widths)))
-        self.ups = nn.ModuleList(self.block(nn.ConvTranspose2d, a*(1 + (i > 0)), b) for i, (a, b) in enumerate(zip(widths[:0:-1], widths[-2::-1])))
-        self.out = nn.ConvTranspose2d(2*nf, no, 4, 2, 1)
-
-    @staticmethod
-    def block(layer, a, b, norm=True): return nn.Sequential(layer(a, b, 4, 2, 1, bias=not norm), *([nn.BatchNorm2d(b)] if norm else []), nn.LeakyReLU(.2))
-
-    def forward(self, x):
-        skips = []
-        for down in self.downs: skips.append(x := down(x))
-        for up, skip in zip(self.ups, skips[-2::-1]): x = torch.cat([up(x), skip], 1)
-        return torch.tanh(self.out(x))
+def pix2pix_unet():
+    "The U-Net of pix2pix and of R1.3, 54 million parameters."
+    how = report('r1-unet')
+    return build(how['arch'], how['args'])
 
 
 def stepper(model, precision='float32', channels_last=False):
@@ -55,7 +41,7 @@ def settings_side_by_side(rounds=6, bs=4, size=256):
     x, y = torch.rand(bs, 1, size, size)*2 - 1, torch.rand(bs, 2, size, size) - .5
     best = dict(precision=fast_precision(), channels_last=True)
     rows = {'float32, plain': {}, 'float32, channels last': dict(channels_last=True), f'{best["precision"]}, plain': dict(precision=best['precision']), f'{best["precision"]}, channels last': best}
-    steps = {name: stepper(Pix2PixUNet(), **how) for name, how in rows.items()}
+    steps = {name: stepper(pix2pix_unet(), **how) for name, how in rows.items()}
     times = {name: [] for name in steps}
     for i in range(rounds + 2):
         for name, step in steps.items(): times[name].append(step(x, y))

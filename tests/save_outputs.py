@@ -35,6 +35,7 @@ def run(path):
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [slim(o) for o in cell.outputs if wanted(o)]
     nb.cells = whole
+    nb.metadata.pop('widgets', None) # the progress bars again
     nbformat.write(nb, path)
     nbdev_clean(str(path))
     print(f'{path.relative_to(root)}: {path.stat().st_size//1024} kB')

@@ -461,7 +461,7 @@ class Progress(Callback):
         else: self.bar.set_postfix_str(news)
     def after_fit(self): self.bar.close()
 
-# %% ../nbs/03_learner.ipynb #9e6f5572
+# %% ../nbs/03_learner.ipynb #6f681a39
 def fill(
     model:nn.Module, source, # a run, or a .safetensors file
     name:str='model.safetensors' # which file of a run
@@ -469,7 +469,8 @@ def fill(
     "Give a network the weights of an earlier one, all of them; `BadInput` if they do not fit (R3.8, R4.11)."
     path = Path(source)/name if Path(source).is_dir() else Path(source)
     weights,header = read_model(path)
-    try: model.load_state_dict(weights)
+    device = next(model.parameters()).device # meta, where a run is only planned
+    try: model.load_state_dict({k: v.to(device) for k,v in weights.items()})
     except RuntimeError as e: raise BadInput(f'{path}: its weights are those of {header["arch"]} {header["args"]} and do not fit a '
                                              f'{type(model).__name__} with other arguments or layers') from e
 

@@ -51,7 +51,7 @@ def colorfulness_abs(
     spread = (rg.var((1,2), correction=0) + yb.var((1,2), correction=0)).sqrt()
     return spread + .3*(rg.mean((1,2))**2 + yb.mean((1,2))**2).sqrt()
 
-# %% ../nbs/09_evaluate.ipynb #01e0178e
+# %% ../nbs/09_evaluate.ipynb #9263b62a
 @dataclass
 class Judge:
     "A network that compares pictures."
@@ -83,7 +83,7 @@ def inception() -> Judge:
 def lite0_features() -> Judge:
     "EfficientNet-Lite0 without its last layer; weights from a package."
     import timm
-    from colorlab.unet import lite0_weights
+    from colorlab.koala import lite0_weights
     net = timm.create_model('tf_efficientnet_lite0')
     net.load_state_dict(lite0_weights())
     net.reset_classifier(0)

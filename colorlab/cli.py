@@ -49,9 +49,10 @@ def open_page(page:Path):
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')): return
     typer.launch(str(page))
 
-# %% ../nbs/17_cli.ipynb #b73d1ddf
+# %% ../nbs/17_cli.ipynb #e7e8ae2e
 ARCHS = { # short name -> architecture, and where pretrained weights come from
     'cnn': ('colorlab.cnn:CNN', None), 'autoencoder': ('colorlab.cnn:Autoencoder', None),
+    'koala': ('colorlab.koala:Koala', 'colorlab.koala:lite0_classifier'), 'resnet': ('colorlab.unet:ResNetGenerator', None),
     'unet': ('colorlab.unet:UNet', None), 'lite0-unet': ('colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder')}
 
 # %% ../nbs/17_cli.ipynb #a3832903

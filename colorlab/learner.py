@@ -513,12 +513,15 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return new
 
-# %% ../nbs/03_learner.ipynb #debabdf6
+# %% ../nbs/03_learner.ipynb #11c96ec8
 def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
     settings = Settings(**wanted)
     with torch.device('meta'): model,extras = build(settings.arch, settings.args, classes),make_callbacks(settings, classes)
+    try: model(torch.zeros(2, SPACES[settings.space].nx, settings.size, settings.size, device='meta')) # costs nothing, and finds what does not fit
+    except torch.OutOfMemoryError: pass # a matter of the device
+    except RuntimeError as e: raise BadInput(f'{settings.arch} cannot color {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}') from e
     if settings.init: named_function(settings.init)
     if settings.warm_start: fill(model, settings.warm_start)
     if settings.freeze: Frozen(model, settings.freeze)

@@ -6,11 +6,12 @@
 __all__ = ['STRIP', 'model_size', 'enlarge', 'full_scale', 'Colorizer', 'find_model', 'torch_colorizer', 'color_file',
            'plan_files', 'color_files']
 
-# %% ../nbs/15_colorize.ipynb #0712017e
+# %% ../nbs/15_colorize.ipynb #412aa74e
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 import numpy as np
 from PIL import Image
@@ -105,7 +106,7 @@ def find_model(
     if str(name) in shipped: return shipped[str(name)]
     raise BadInput(f'{name}: there is no such model; give a .safetensors file, the folder of a run that has saved one, or one of: {", ".join(shipped)}')
 
-# %% ../nbs/15_colorize.ipynb #59abd6d9
+# %% ../nbs/15_colorize.ipynb #3667dbe3
 def torch_colorizer(
     name='demo' # see `find_model`
 ) -> Colorizer:
@@ -114,6 +115,7 @@ def torch_colorizer(
     from colorlab.learner import default_device, load_model, predict
     path,device = find_model(name),default_device()
     model,header = load_model(path)
+    if 'y' in signature(model.forward).parameters: raise BadInput(f'{path}: is a discriminator and colors nothing; give the model that was trained against it')
     model.float().to(device)
     def run(x):
         with torch.inference_mode(): return predict(model, torch.from_numpy(x).to(device)).float().cpu().numpy()

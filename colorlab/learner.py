@@ -10,7 +10,7 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulne
            'make_callbacks', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
            'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
-# %% ../nbs/03_learner.ipynb #00dab276
+# %% ../nbs/03_learner.ipynb #447db247
 import io, json, pickle, random, re
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
@@ -18,6 +18,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from warnings import catch_warnings
 import numpy as np, pandas as pd, torch, torch.nn.functional as F
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback, TrainEvalCallback
@@ -461,7 +462,7 @@ class Progress(Callback):
         else: self.bar.set_postfix_str(news)
     def after_fit(self): self.bar.close()
 
-# %% ../nbs/03_learner.ipynb #6f681a39
+# %% ../nbs/03_learner.ipynb #664e59d5
 def fill(
     model:nn.Module, source, # a run, or a .safetensors file
     name:str='model.safetensors' # which file of a run
@@ -470,7 +471,8 @@ def fill(
     path = Path(source)/name if Path(source).is_dir() else Path(source)
     weights,header = read_model(path)
     device = next(model.parameters()).device # meta, where a run is only planned
-    try: model.load_state_dict({k: v.to(device) for k,v in weights.items()})
+    try:
+        with catch_warnings(action='ignore'): model.load_state_dict({k: v.to(device) for k,v in weights.items()}) # batch norm warns on meta
     except RuntimeError as e: raise BadInput(f'{path}: its weights are those of {header["arch"]} {header["args"]} and do not fit a '
                                              f'{type(model).__name__} with other arguments or layers') from e
 

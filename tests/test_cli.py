@@ -88,3 +88,21 @@ def test_a_read_only_folder_and_a_full_disk_are_said(run, photos, tmp_path):
     one_line(done, '/proc')
     done = colorlab('colorize', photos, '--model', run, '--out', full, check=False)
     one_line(done, full)
+
+
+def test_presets_and_gans_by_the_command(photos, tmp_path):
+    listed = colorlab('train', '--list').stdout
+    for name in ('R0-lab', 'R4-cgan', 'r2-resnet', 'patch-94', 'R1.3'): assert name in listed
+    common = ['--data', photos, '--epochs', 1, '--bs', 5]
+    colorlab('train', *common, '--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path/'gan')
+    s = json.loads((tmp_path/'gan'/'settings.json').read_text())
+    (_, adversary), = s['callbacks']
+    assert (s['arch'], s['size'], s['vflip'], adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == ('colorlab.cnn:Autoencoder', 64, .5, 'lsgan', 10, 3)
+    assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path/'gan'/'history.csv')) and (tmp_path/'gan'/'disc.safetensors').exists()
+    colorlab('train', *common, '--arch', 'autoencoder', '--size', 64, '--warm-start', tmp_path/'gan', '--freeze', r'layers\.0', '--out', tmp_path/'warm')
+    one_line(colorlab('train', *common, '--arch', 'cnn', '--warm-start', tmp_path/'gan', '--out', tmp_path/'no', check=False), 'do not fit')
+    one_line(colorlab('train', *common, '--arch', 'r1-unet', '--size', 64, '--out', tmp_path/'no', check=False), 'multiple of 256')
+    one_line(colorlab('train', *common, '--arch', 'cnn', '--disc', 'judge', '--out', tmp_path/'no', check=False), 'deep-cnn, resnet18')
+    one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path/'no', check=False), 'R4-cgan')
+    one_line(colorlab('colorize', photos, '--model', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'c', check=False), 'is a discriminator')
+    assert not (tmp_path/'no').exists()

@@ -6,8 +6,8 @@
 __all__ = ['app', 'ARCHS', 'study', 'demo', 'given', 'open_page', 'train', 'network', 'colorize', 'evaluate', 'doctor', 'inspect',
            'build', 'serve', 'analyze', 'export', 'forget', 'one_line', 'main', 'stop']
 
-# %% ../nbs/17_cli.ipynb #13353b24
-import os, signal, sys, warnings
+# %% ../nbs/17_cli.ipynb #753afa13
+import json, os, signal, sys, warnings
 from pathlib import Path
 from typing import Annotated
 import typer
@@ -17,7 +17,7 @@ from .lab import BadInput
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode='markdown', pretty_exceptions_enable=False,
                   help='Color photographs, and train networks that do.')
 
-# %% ../nbs/17_cli.ipynb #a0fa0861
+# %% ../nbs/17_cli.ipynb #d23e0a15
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help='Folder for the run, the colored photos and the page.')] = Path('demo'),
@@ -31,7 +31,9 @@ def demo(
     Takes about four minutes on two CPU cores. Stop it with Ctrl-C; the same command goes on.
     """
     page = out/'report.html'
-    if page.exists() and not fresh and (epochs or size): raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
+    if page.exists() and not fresh:
+        done = json.loads((out/'run'/'settings.json').read_text(encoding='utf-8'))
+        if not given(epochs=epochs, size=size).items() <= done.items(): raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
     if fresh or not page.exists(): # a finished demo is shown at once
         from colorlab.demo import demo
         demo(out, fresh, **given(epochs=epochs, size=size))
@@ -198,14 +200,13 @@ def doctor(
         typer.echo(f'train with --listing {listing}')
     if strict and any(f.count for f in findings(found) if f.wrong): raise typer.Exit(1)
 
-# %% ../nbs/17_cli.ipynb #2f083c0c
+# %% ../nbs/17_cli.ipynb #851d6833
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help='A photo.')],
     as_json: Annotated[bool, typer.Option('--json', help='For programs.')] = False,
 ):
     """Say whether a photo was colored by a model, and by which."""
-    import json
     from colorlab.photo import read_mark
     mark = read_mark(file)
     if as_json: typer.echo(json.dumps(dict(file=str(file), colorized=mark is not None) | (mark or {})))

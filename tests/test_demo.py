@@ -41,3 +41,5 @@ def test_demo_goes_on_after_ctrl_c_and_leaves_one_page(tmp_path):
     before = (tmp_path/'d'/'report.html').stat().st_mtime_ns
     colorlab('demo', '--out', 'd', *SMALL, cwd=tmp_path) # a second run has nothing to do
     assert (tmp_path/'d'/'report.html').stat().st_mtime_ns == before
+    other = colorlab('demo', '--out', 'd', '--epochs', 3, cwd=tmp_path, check=False)
+    assert other.returncode == 1 and '--fresh' in other.stderr and other.stderr.count('\n') == 1

@@ -63,15 +63,15 @@ def coloring(tmp):
 
 def draw(parts, path):
     "One bar a job, cut into its parts."
-    fig, axs = plt.subplots(len(parts), figsize=(9, 4.6), layout='constrained')
+    fig, axs = plt.subplots(len(parts), figsize=(9, 6), layout='constrained')
     for ax, (title, (unit, scale, times)) in zip(axs, parts.items()):
         at = 0
         for i, (name, seconds) in enumerate(times.items()):
             ax.barh(0, scale*seconds, left=at, color=plt.cm.tab20c(4*(i % 5)), label=f'{name} {scale*seconds:.3g} {unit}')
             at += scale*seconds
-        ax.set(yticks=[], xlabel=unit)
+        ax.set(yticks=[])
         ax.set_title(f'{title}: {at:.3g} {unit}', loc='left', fontsize=11)
-        ax.legend(ncols=5, frameon=False, fontsize=8, loc='upper center', bbox_to_anchor=(.5, -.55))
+        ax.legend(ncols=3, frameon=False, fontsize=9, loc='upper left', bbox_to_anchor=(0, -.22))
         ax.spines[['top', 'right', 'left']].set_visible(False)
     fig.savefig(path)
 

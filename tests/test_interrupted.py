@@ -1,8 +1,9 @@
 """Real kills: whatever moment a run dies, it goes on and ends in the same weights."""
 import os, random, resource, signal, subprocess, sys, time
 from pathlib import Path
-import pandas as pd, torch
+import pandas as pd, pytest, torch
 from safetensors.torch import load_file
+from colorlab import cli
 from conftest import colorlab
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3)) # each at a random moment of an epoch that follows a finished one
@@ -63,3 +64,15 @@ def test_two_processes_do_not_share_a_run(photos, tmp_path):
     done = colorlab('train', '--out', tmp_path/'run', '--resume', check=False)
     process.kill(); process.communicate()
     assert done.returncode == 1 and 'another process is training here' in done.stderr and done.stderr.count('\n') == 1
+
+
+def test_ctrl_c_within_a_library_that_makes_another_error_of_it(monkeypatch, capsys):
+    def library(**_):
+        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(5)
+        except SystemExit: raise RuntimeError('cannot write')
+    monkeypatch.setattr(cli, 'app', library)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as end: cli.main()
+    finally: signal.signal(signal.SIGINT, before)
+    assert end.value.code == 130 and 'nothing is lost' in capsys.readouterr().err

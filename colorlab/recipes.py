@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['ADAM', 'PRESETS', 'DISCS', 'NETWORKS', 'T4', 'SMALL', 'judged', 'patches', 'fitted', 'with_judge', 'network',
-           'preset', 'catalog', 'operations', 'estimate', 'narrower', 'shrunk', 'few_photos', 'fine_tune']
+           'preset', 'catalog', 'operations', 'estimate', 'narrower', 'shrunk', 'few_photos', 'fine_tune', 'nogan']
 
-# %% ../nbs/12_recipes.ipynb #26f6d93a
+# %% ../nbs/12_recipes.ipynb #d5711c39
 import os, shutil
+from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from .lab import BadInput, SPACES, photo_files, sample_folder
-from .learner import build, find, load_model, train
+from .learner import Run, build, find, load_model, train
 from .unet import REPORTS, report
 
 # %% ../nbs/12_recipes.ipynb #e187c433
@@ -172,3 +173,14 @@ def fine_tune(
     _,header = load_model(path)
     same = {k: header[k] for k in ('arch','args','space','size')}
     return train(out, data=str(data), warm_start=str(path.resolve()), epochs=epochs, lr=lr, **same | changes)
+
+# %% ../nbs/12_recipes.ipynb #60c468e7
+def nogan(
+    alone, # a run whose generator learned without an adversary
+    out, # folder of the new run
+    disc:str='patch', head_start:int=100, # batches in which only the discriminator learns
+    epochs:int=1, l1_weight:float=10., **changes # see `colorlab.learner.Settings`
+):
+    "Discriminator alone, then a short game with the generator of an earlier run; returns the learner."
+    before = asdict(Run(alone).settings()) | dict(init=None, warm_start=str(Path(alone).resolve()), schedule='constant', epochs=epochs)
+    return train(out, **with_judge(before | changes, disc, head_start=head_start, l1_weight=l1_weight))

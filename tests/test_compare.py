@@ -2,6 +2,8 @@
 import shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pandas as pd, pytest
+from colorlab.cli import app
+from colorlab.lab import BadInput
 from conftest import colorlab
 
 ARGS = ['--gen', 'r2-autoencoder', '--disc', 'none', '--disc', 'patch', '--seeds', 2, '--photos-seen', 96, '--size', 64, '--narrow', 4, '--no-perceptual', '--device', 'cpu']
@@ -37,8 +39,8 @@ def test_killed_it_goes_on_and_two_processes_share_the_work(many, tmp_path):
 
 @pytest.mark.parametrize('args, why', [
     (['--disc', 'magic'], 'is no discriminator'), (['--gen', 'magic'], 'is no architecture'), (['--photos', 'cats'], 'name them'), (['--part', 'cats'], 'NAME=PATTERN'),
-    (['--seconds', 3, '--photos-seen', 3], 'give one of them'), (['--space', 'cmyk'], 'space'), (['--start', 'hot'], 'warm or cold'), (['--photos', 'x', '--part', 'x=('], 'regular expression')])
+    (['--seconds', 3, '--photos-seen', 3], 'give one of them'), (['--space', 'cmyk'], 'is not known'), (['--start', 'hot'], 'warm or cold'), (['--photos', 'x', '--part', 'x=('], 'regular expression')])
 def test_bad_input_is_one_line_before_the_first_batch(many, tmp_path, args, why):
-    done = colorlab('compare', '--data', many, '--out', tmp_path/'cup', '--size', 64, '--narrow', 4, '--no-perceptual', *args, check=False)
-    assert done.returncode == 1 and why in done.stderr and done.stderr.count('\n') == 1, done.stderr
-    assert not list((tmp_path/'cup').rglob('history.csv'))
+    with pytest.raises(BadInput, match=why) as e:
+        app(['compare', '--data', str(many), '--out', str(tmp_path/'cup'), '--size', '64', '--narrow', '4', '--no-perceptual', *map(str, args)], standalone_mode=False)
+    assert '\n' not in str(e.value) and not list((tmp_path/'cup').rglob('history.csv'))

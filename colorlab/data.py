@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['LISTINGS', 'DATASETS', 'color_left', 'has_color', 'examine', 'in_threads', 'scan', 'split_groups', 'Manifest',
            'read_listing', 'own_listing', 'coco_sample', 'flickr1024', 'cars', 'ncd', 'find_dataset', 'absolute',
-           'download_coco', 'joined', 'make_manifest', 'check_weights', 'short_side_to', 'shrink', 'PhotoCache',
-           'cache_folder', 'cache_photos', 'PhotoLoader', 'photo_loaders']
+           'download_coco', 'joined', 'make_manifest', 'check_weights', 'short_side_to', 'read_pixels', 'shrink',
+           'PhotoCache', 'cache_folder', 'cache_photos', 'PhotoLoader', 'photo_loaders']
 
-# %% ../nbs/01_data.ipynb #6b53e78c
+# %% ../nbs/01_data.ipynb #6dab27f6
 import hashlib, io, os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ from fastai.data.core import DataLoaders
 from platformdirs import user_cache_path
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from torchvision.io import decode_jpeg
 from tqdm.auto import tqdm
-from .lab import BadInput, Space, LAB, img_to_rgb, open_photo, photo_files, rgb_to_lab, sample_folder, whole_file
+from .lab import BadInput, Space, LAB, img_to_rgb, open_photo, open_small, photo_files, rgb_to_lab, sample_folder, whole_file
 
 # %% ../nbs/01_data.ipynb #6989cde7
 def color_left(
@@ -43,27 +44,28 @@ def has_color(chroma:float, left:float) -> bool:
     "Whether a photo has color beyond a tone, from what `color_left` says."
     return left >= max(2.75, min(chroma, 34)/4)
 
-# %% ../nbs/01_data.ipynb #06d504b2
+# %% ../nbs/01_data.ipynb #c696ca78
 def examine(
     folder, # where `file` lies
     file:str, # relative path
-    more=lambda img: {} # what else to note about the picture, as a dict
+    more=lambda img: {} # what else to note about the picture, of which a small version is given, as a dict
 ) -> dict: # sha256, width, height, chroma, verdict, and more
     "Look at one file once. The verdict is `ok`, `gray`, `toned` (sepia and the like) or `broken: why`."
     row = dict(file=file, sha256='', width=0, height=0, chroma=0.)
     try: data = (Path(folder)/file).read_bytes()
     except OSError as e: return row | dict(verdict=f'broken: {e.strerror}')
     row['sha256'] = hashlib.sha256(data).hexdigest()
-    try: img = open_photo(io.BytesIO(data), name=file)
+    try: img,(width,height) = open_small(io.BytesIO(data), 96, name=file)
     except BadInput as e: return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
     chroma,left = color_left(img)
     verdict = 'ok' if has_color(chroma, left) else 'gray' if chroma < 2 else 'toned'
-    return row | dict(width=img.width, height=img.height, chroma=round(chroma, 2), verdict=verdict) | more(img)
+    return row | dict(width=width, height=height, chroma=round(chroma, 2), verdict=verdict) | more(img)
 
-# %% ../nbs/01_data.ipynb #259ccf81
+# %% ../nbs/01_data.ipynb #a346d308
 def in_threads(f, items, desc:str):
     "The results of `f` over `items`, in order, with a progress bar when it takes longer than two seconds."
-    with ThreadPoolExecutor(os.cpu_count()) as pool: # a few hundred at a time: results must not pile up
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool: # a few hundred at a time: results must not pile up
         results = chain.from_iterable(pool.map(f, items[i:i+256]) for i in range(0, len(items), 256))
         yield from tqdm(results, total=len(items), desc=desc, delay=2, leave=False)
 
@@ -255,15 +257,27 @@ def short_side_to(
     w,h = (max(short, round(s*short/min(size))) for s in size)
     return (w, h), (min(w, longest*short), min(h, longest*short))
 
-# %% ../nbs/01_data.ipynb #09bd4a62
+# %% ../nbs/01_data.ipynb #4c98a74d
+def read_pixels(
+    data:np.ndarray, # a whole file, uint8
+    name:str # what to call it in an error
+) -> torch.Tensor: # uint8 (3, H, W)
+    "What `open_photo` gives, as a tensor. torchvision decodes ordinary JPEGs to the same bytes and need not copy them."
+    if data[:2].tobytes() == b'\xff\xd8':
+        try: pixels = decode_jpeg(torch.from_numpy(data), apply_exif_orientation=True)
+        except RuntimeError: pixels = () # Pillow knows more kinds of JPEG, or says what is wrong
+        if len(pixels) == 3: return pixels
+    return torch.from_numpy(np.array(open_photo(io.BytesIO(data), name))).permute(2,0,1)
+
+# %% ../nbs/01_data.ipynb #813e58b0
 def shrink(
-    img:Image.Image,
+    img, # a PIL picture in RGB, or uint8 (3, H, W)
     short:int # length of the shorter side afterwards
 ) -> np.ndarray: # uint8 (3, H, W)
     "Bring the shorter side to `short` with antialiasing, never squashing; cut very long photos in the middle."
-    whole,(w,h) = short_side_to(img.size, short)
-    pixels = torch.from_numpy(np.array(img)).permute(2,0,1)[None]
-    pixels = F.interpolate(pixels, size=whole[::-1], mode='bicubic', antialias=True)[0] # eight times as fast as Pillow's Lanczos
+    pixels = torch.from_numpy(np.array(img)).permute(2,0,1) if isinstance(img, Image.Image) else img
+    whole,(w,h) = short_side_to(pixels.shape[:0:-1], short)
+    pixels = F.interpolate(pixels[None], size=whole[::-1], mode='bicubic', antialias=True)[0] # eight times as fast as Pillow's Lanczos
     left,top = (whole[0]-w)//2,(whole[1]-h)//2
     return pixels[:, top:top+h, left:left+w].contiguous().numpy()
 
@@ -285,7 +299,7 @@ def cache_folder() -> Path: # made if missing
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/01_data.ipynb #b1f8687c
+# %% ../nbs/01_data.ipynb #9ab6582c
 def cache_photos(
     folder, # where the photos lie
     rows:pd.DataFrame, # file, sha256, width, height: part of a manifest
@@ -297,16 +311,16 @@ def cache_photos(
     path = cache_folder()/f'{key}.npy'
     if path.exists(): return PhotoCache(path, shapes)
     def read(row):
-        data = (Path(folder)/row.file).read_bytes()
+        data = np.fromfile(Path(folder)/row.file, np.uint8)
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise BadInput(f'{row.file}: has changed since the manifest was made; make a new manifest, or start a new run')
-        return shrink(open_photo(io.BytesIO(data), name=row.file), short)
+        return shrink(read_pixels(data, row.file), short)
     with whole_file(path) as part, open(part, 'wb') as f: # written plainly: a full disk under a memory map would kill the process
         np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(int(shapes.prod(1).sum()*3),)))
-        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo.tobytes())
+        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo)
     return PhotoCache(path, shapes)
 
-# %% ../nbs/01_data.ipynb #fd957602
+# %% ../nbs/01_data.ipynb #3550c5ca
 class PhotoLoader:
     "Batches of (x, y) from cached photos; in training shuffled, cropped at random and flipped, otherwise cropped in the middle."
     def __init__(self, cache:PhotoCache, space:Space, size:int, bs:int=16, train:bool=False,
@@ -338,11 +352,11 @@ class PhotoLoader:
 
     def to_xy(self, photos:torch.Tensor, flips:np.ndarray) -> tuple:
         "Bytes (N, 3, H, W) to the space's `x` and `y`, on the device; `flips` (N, 2) says which are mirrored, and which upside down."
-        if torch.device(self.device).type == 'cpu': # photo by photo, which fits the processor's cache; NumPy has the faster cube root
-            pieces = (p[..., ::-1 if v else 1, ::-1 if h else 1] for p,(h,v) in zip(photos.numpy()[:,None], flips))
-            return tuple(torch.from_numpy(np.concatenate(t)) for t in zip(*map(self.space.split, pieces)))
-        pieces = [p.flip([axis for axis,flip in zip((-1,-2), f) if flip]) for p,f in zip(photos.to(self.device).split(1), flips)]
-        return self.space.split(torch.cat(pieces))
+        pieces = (p.flip([axis for axis,flip in zip((-1,-2), f) if flip]) for p,f in zip(photos.to(self.device), flips))
+        if torch.device(self.device).type != 'cpu': return self.space.split(torch.stack(list(pieces)))
+        x,y = (np.empty((len(photos), n, self.size, self.size), np.float32) for n in (self.space.nx, self.space.ny))
+        for i,p in enumerate(pieces): x[i],y[i] = self.space.split(p.numpy()) # one photo fits the processor's cache, and NumPy has the faster cube root
+        return torch.from_numpy(x),torch.from_numpy(y)
 
 # %% ../nbs/01_data.ipynb #bfe12916
 def photo_loaders(

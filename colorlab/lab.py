@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'WHITE', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'BEND', 'LINEAR_OF_BYTE', 'L_MID', 'AB_MAX', 'LAB', 'LUMA',
            'RGB', 'RGB3', 'SPACES', 'BadInput', 'sample_folder', 'photo_files', 'reading', 'know_heic', 'open_photo',
-           'img_to_rgb', 'rgb_to_img', 'show_strip', 'whole_file', 'srgb_to_linear', 'linear_to_srgb', 'mix_channels',
-           'quick_cbrt', 'cube_root', 'lab_root', 'as_float', 'light', 'rgb_to_lab', 'lab_to_rgb', 'split_lab',
-           'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy', 'xy_to_rgb', 'rgb_space']
+           'open_small', 'img_to_rgb', 'rgb_to_img', 'show_strip', 'whole_file', 'srgb_to_linear', 'linear_to_srgb',
+           'mix_channels', 'quick_cbrt', 'cube_root', 'lab_root', 'as_float', 'light', 'rgb_to_lab', 'lab_to_rgb',
+           'split_lab', 'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy', 'xy_to_rgb',
+           'rgb_space']
 
 # %% ../nbs/00_lab.ipynb #07d9052a
 import os
@@ -82,6 +83,20 @@ def open_photo(
         img.load()
         ImageOps.exif_transpose(img, in_place=True) # ours alone, so no copy is needed
         return img if img.mode == 'RGB' else img.convert('RGB')
+
+# %% ../nbs/00_lab.ipynb #8832d74c
+def open_small(
+    file, # as for `open_photo`
+    least:int, # pixels that both sides keep if they have them
+    name:str|None=None
+) -> tuple: # the picture, upright, mode RGB; and width and height of the whole
+    "Open a photo at no more than the size that is needed, as far as its format helps; errors as from `open_photo`."
+    know_heic()
+    with reading(name or file):
+        img = Image.open(file)
+        size,turned = img.size,img.getexif().get(0x0112, 1) > 4
+        img.draft(None, (least, least))
+        return open_photo(img, name), (size[::-1] if turned else size)
 
 # %% ../nbs/00_lab.ipynb #08d9e39b
 def img_to_rgb(

@@ -54,7 +54,7 @@ def mirrored(
     "The outlines of the photos seen in a mirror."
     return outlines * np.resize([1,-1]*(WAVES//2), WAVES*WAVES)[1:].astype(np.float32)
 
-# %% ../nbs/02_doctor.ipynb #db49ac82
+# %% ../nbs/02_doctor.ipynb #0c8e3b5a
 NEAR = .3  # outlines closer than this are looked at again
 SAME = .95 # thumbnails that correlate so are one picture
 ROUGH = {8: .88, 16: .9} # pixels a side, and how they must correlate for a finer look to be worth while
@@ -72,7 +72,7 @@ WINDOWS = {n: windows(n) for n in (*ROUGH, 32)}
 def unit(pictures:np.ndarray) -> np.ndarray: # (..., n, n) -> (..., n*n) with mean 0 and length 1
     flat = pictures.reshape(*pictures.shape[:-2], -1)
     flat = flat - flat.mean(-1, keepdims=True)
-    return flat / np.linalg.norm(flat, axis=-1, keepdims=True).clip(1e-6)
+    return flat / np.sqrt(np.einsum('...i,...i', flat, flat))[..., None].clip(1e-6)
 
 def parts(thumbs:np.ndarray) -> np.ndarray: # float32 (N, n, n) -> (N, 37, n*n)
     "Thumbnails and what they become when the photo is cut, each as a `unit`."
@@ -167,23 +167,24 @@ class Records:
                 self.query(f'replace into photos values ({",".join("?"*len(COLUMNS))})', batch)
                 batch = []
 
-# %% ../nbs/02_doctor.ipynb #8ea46ca6
+# %% ../nbs/02_doctor.ipynb #588d6e53
 def near_pairs(
     records:Records, most:int=5 # nominate at most so many for each photo
 ) -> list[tuple]: # likeness, file, other file; the most alike first
     "Photos that show the same picture, though their files differ."
     rows = records.query("select min(file), outline from photos where length(outline) > 0 group by sha256 order by 1")
-    files,outlines = [f for f,_ in rows],np.array([np.frombuffer(o, np.float32) for _,o in rows]).reshape(len(rows), -1)
-    if len(files) < 2: return []
-    tree,nominated = cKDTree(outlines),[]
+    files,outlines,n = [f for f,_ in rows],np.frombuffer(b''.join(o for _,o in rows), np.float32).reshape(len(rows), -1),len(rows)
+    if n < 2: return []
+    tree,nominated,pairs = cKDTree(outlines, leafsize=48),[],[]
     for asked in (outlines, mirrored(outlines)):
-        _,others = tree.query(asked, k=min(most+1, len(files)), distance_upper_bound=NEAR, workers=-1)
-        mine,place = np.nonzero((others < len(files)) & (others != np.arange(len(files))[:,None]))
-        nominated.append(np.sort([mine, others[mine, place]], axis=0))
-    nominated,pairs = np.unique(np.concatenate(nominated, axis=1), axis=1).T,[]
-    for some in np.array_split(nominated, len(nominated)//256 + 1): # thumbnails stay on disk but for a few
-        like = likeness(*(thumbs_of(records, [files[i] for i in side]) for side in some.T))
-        pairs += [(float(l), files[i], files[j]) for l,(i,j) in zip(like, some) if l > SAME]
+        _,others = tree.query(asked, k=min(most+1, n), distance_upper_bound=NEAR, eps=.5, workers=-1) # only beyond NEAR/1.5 may a few be missed
+        mine,place = np.nonzero((others < n) & (others != np.arange(n)[:,None]))
+        nominated.append(np.sort([mine, others[mine, place]], axis=0).T @ [n, 1]) # a pair as one number
+    nominated = np.stack(np.divmod(np.unique(np.concatenate(nominated)), n), 1)
+    for first in range(0, len(nominated), 256): # thumbnails stay on disk but for a few
+        some,place = np.unique(nominated[first:first+256], return_inverse=True)
+        a,b = thumbs_of(records, [files[i] for i in some])[place.reshape(-1, 2).T]
+        pairs += [(float(l), files[i], files[j]) for l,(i,j) in zip(likeness(a, b), nominated[first:first+256]) if l > SAME]
     return sorted(pairs, reverse=True)
 
 def thumbs_of(records:Records, files:list) -> np.ndarray: # uint8 (N, 32, 32)

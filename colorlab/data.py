@@ -303,7 +303,7 @@ def cache_folder() -> Path: # made if missing
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/01_data.ipynb #9ab6582c
+# %% ../nbs/01_data.ipynb #9a253351
 def cache_photos(
     folder, # where the photos lie
     rows:pd.DataFrame, # file, sha256, width, height: part of a manifest
@@ -319,7 +319,7 @@ def cache_photos(
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise BadInput(f'{row.file}: has changed since the manifest was made; make a new manifest, or start a new run')
         return shrink(read_pixels(data, row.file), short)
-    with whole_file(path) as part, open(part, 'wb') as f: # written plainly: a full disk under a memory map would kill the process
+    with whole_file(path, precious=False) as part, open(part, 'wb') as f: # written plainly: a full disk under a memory map would kill the process
         np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(int(shapes.prod(1).sum()*3),)))
         for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo)
     return PhotoCache(path, shapes)

@@ -132,10 +132,11 @@ def show_strip(
     fig.get_layout_engine().set(w_pad=.02, h_pad=.02, wspace=0, hspace=0)
     return fig
 
-# %% ../nbs/00_lab.ipynb #05aa560d
+# %% ../nbs/00_lab.ipynb #a16e8859
 @contextmanager
 def whole_file(
-    path # the file to make
+    path, # the file to make
+    precious:bool=True # wait until the disk has it; not worth it for what can be made again
 ):
     "Give a temporary path in the same folder; rename it to `path` if all went well, remove it if not."
     path = Path(path)
@@ -145,6 +146,8 @@ def whole_file(
         mode = part.stat().st_mode # what this user gives new files; some libraries would hide them from others
         yield part
         part.chmod(mode)
+        if precious:
+            with open(part, 'r+b') as f: os.fsync(f.fileno())
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 

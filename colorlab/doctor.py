@@ -54,7 +54,7 @@ def mirrored(
     "The outlines of the photos seen in a mirror."
     return outlines * np.resize([1,-1]*(WAVES//2), WAVES*WAVES)[1:].astype(np.float32)
 
-# %% ../nbs/02_doctor.ipynb #0c8e3b5a
+# %% ../nbs/02_doctor.ipynb #7fbbed01
 NEAR = .3  # outlines closer than this are looked at again
 SAME = .95 # thumbnails that correlate so are one picture
 ROUGH = {8: .88, 16: .9} # pixels a side, and how they must correlate for a finer look to be worth while
@@ -69,7 +69,8 @@ def windows(n:int) -> tuple: # two arrays (37, n, n), for the rows and for the c
 
 WINDOWS = {n: windows(n) for n in (*ROUGH, 32)}
 
-def unit(pictures:np.ndarray) -> np.ndarray: # (..., n, n) -> (..., n*n) with mean 0 and length 1
+def unit(pictures:np.ndarray) -> np.ndarray: # (..., n, n) -> (..., n*n)
+    "Each picture as a row of numbers with mean 0 and length 1."
     flat = pictures.reshape(*pictures.shape[:-2], -1)
     flat = flat - flat.mean(-1, keepdims=True)
     return flat / np.sqrt(np.einsum('...i,...i', flat, flat))[..., None].clip(1e-6)

@@ -28,7 +28,7 @@ class Photo:
     alpha: np.ndarray|None = None # (H, W), same type as the pixels
     meta: dict = field(default_factory=dict) # exif, xmp, dpi, comment, iptc: whatever there was
 
-# %% ../nbs/14_photo.ipynb #9d2dfe7e
+# %% ../nbs/14_photo.ipynb #d475b4e1
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
 def open_profile(icc:bytes) -> ImageCms.ImageCmsProfile:
@@ -37,6 +37,7 @@ def open_profile(icc:bytes) -> ImageCms.ImageCmsProfile:
     except (OSError, ImageCms.PyCMSError): raise BadInput('its color profile is damaged: remove the profile first') from None
 
 def is_srgb(profile:ImageCms.ImageCmsProfile) -> bool:
+    "Whether a profile calls itself sRGB."
     return 'sRGB' in ImageCms.getProfileDescription(profile)
 
 def to_srgb(

@@ -11,7 +11,7 @@ import resource, sys, time
 from colorlab.doctor import diagnose
 began = time.perf_counter()
 d = diagnose(sys.argv[1])
-print(len(d.table), len(d.pairs), time.perf_counter()-began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
+print(len(d.table), len(d.pairs), time.perf_counter()-began, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
 '''
 
 
@@ -45,16 +45,16 @@ def main(*counts):
             made = n
             env = os.environ | dict(COLORLAB_CACHE=f'{tmp}/cache-{n}', TQDM_DISABLE='1', PYTHONWARNINGS='ignore')
             child = start(folder, env)
-            whole, pairs, seconds, peak = map(float, child.communicate()[0].split())
+            whole, pairs, seconds, busy, peak = map(float, child.communicate()[0].split())
             again = start(folder, env)
-            second = float(again.communicate()[0].split()[2])
+            second, second_busy = map(float, again.communicate()[0].split()[2:4])
             env['COLORLAB_CACHE'] = f'{tmp}/killed-{n}'
             child = start(folder, env)
             time.sleep(4 + seconds/2)
             child.send_signal(signal.SIGKILL)
             child.wait()
             rest = float(start(folder, env).communicate()[0].split()[2])
-            print(f'{n:7} photos: {seconds:6.1f} s, peak {peak:5.0f} MiB, {pairs:.0f} pairs; again {second:5.1f} s; killed half-way, the rest took {rest:5.1f} s', flush=True)
+            print(f'{n:7} photos: {seconds:6.1f} s ({busy:.1f} s of processor), peak {peak:5.0f} MiB, {pairs:.0f} pairs; again {second:5.1f} s ({second_busy:.1f}); killed half-way, the rest took {rest:5.1f} s', flush=True)
 
 
 if __name__ == '__main__': main(*map(int, sys.argv[1:]))

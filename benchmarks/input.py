@@ -1,8 +1,8 @@
 """From 640×480 JPEGs to batches of 256 pixels in Lab, on one core: the tutorials' recipe against colorlab's loader.
 
-    python benchmarks/input.py [PHOTOS]
+    python benchmarks/input.py [PHOTOS [ROUNDS]]
 """
-import os, sys, tempfile, time
+import os, shutil, sys, tempfile, time
 from pathlib import Path
 if hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {0})
 tmp = Path(tempfile.mkdtemp())
@@ -11,7 +11,7 @@ import numpy as np, torch
 from PIL import Image
 from skimage.color import rgb2lab
 from colorlab.data import PhotoLoader, cache_photos, scan
-from colorlab.lab import LAB, open_photo, photo_files, rgb_to_lab, sample_folder
+from colorlab.lab import LAB, open_photo, photo_files, sample_folder
 
 torch.set_num_threads(1)
 SIZE, BS = 256, 16
@@ -32,25 +32,36 @@ def tutorial():
         yield lab[:1]/50 - 1, lab[1:]/110
 
 
+def first_pass(folder, rows, again):
+    "The loader of a cache that is not there yet, or is."
+    if not again: shutil.rmtree(tmp/'cache', ignore_errors=True)
+    yield from PhotoLoader(cache_photos(folder, rows, round(SIZE*1.12)), LAB, SIZE, BS, train=True)
+
+
 def timed(work):
+    "Photos a second."
     began = time.perf_counter()
     n = sum(len(x) if x.ndim == 4 else 1 for x, _ in work)
     return n/(time.perf_counter() - began)
 
 
-def main(n=200):
+def looked_at(folder):
+    "A folder that was never seen: the manifest's look at every photo comes before the first pass."
+    yield from first_pass(folder, scan(folder), False)
+
+
+def main(n=200, rounds=7):
     make_photos(n)
-    rows = scan(tmp/'photos')
-    def first_pass():
-        yield from PhotoLoader(cache_photos(tmp/'photos', rows, round(SIZE*1.12)), LAB, SIZE, BS, train=True)
-    speeds = {'tutorial': timed(tutorial()), 'colorlab, first pass (decode, check, shrink, cache)': timed(first_pass()),
-              'colorlab, from the cache': np.median([timed(first_pass()) for _ in range(3)])}
-    for name, s in speeds.items(): print(f'{name:52} {s:7.0f} photos/s  {s/speeds["tutorial"]:5.1f}×')
-    batch = torch.randint(0, 256, (BS, 3, SIZE, SIZE), dtype=torch.uint8)
-    rgb_to_lab(batch)
-    began = time.perf_counter()
-    for _ in range(10): rgb_to_lab(batch)
-    print(f'Lab alone, a batch of {BS} at {SIZE} px: {(time.perf_counter()-began)*100:.0f} ms')
+    folder = tmp/'photos'
+    rows = scan(folder)
+    work = {"the tutorials' recipe": tutorial, 'colorlab, first pass (decode, check, shrink, cache)': lambda: first_pass(folder, rows, False),
+            'colorlab, from the cache': lambda: first_pass(folder, rows, True), 'colorlab, a folder never seen (looked at, then first pass)': lambda: looked_at(folder)}
+    speeds = {name: [] for name in work}
+    for _ in range(rounds): # they take turns, for the machine's speed drifts
+        for name, w in work.items(): speeds[name].append(timed(w()))
+    for name, s in speeds.items():
+        times = np.divide(s, speeds["the tutorials' recipe"])
+        print(f'{name:60} {np.median(s):7.0f} photos/s  {np.median(times):5.1f}×  ({times.min():.1f}..{times.max():.1f})')
 
 
 if __name__ == '__main__': main(*map(int, sys.argv[1:]))

@@ -2,15 +2,15 @@
 
     python benchmarks/where.py [PICTURE.svg]
 """
-import hashlib, io, subprocess, sys, tempfile, time
+import hashlib, subprocess, sys, tempfile, time
 from pathlib import Path
 import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt, numpy as np, torch, torch.nn.functional as F
 from PIL import Image
 from colorlab.colorize import torch_colorizer
-from colorlab.data import shrink
-from colorlab.lab import LAB, img_to_rgb, open_photo, rgb_to_lab, sample_folder
+from colorlab.data import read_pixels, shrink
+from colorlab.lab import LAB, open_photo, sample_folder
 from colorlab.photo import read_photo, write_photo
 from colorlab.unet import TimmUNet
 
@@ -31,12 +31,14 @@ def photo(size): return open_photo(sample_folder()/'scenes'/'lw-bridge.jpg').res
 def prepare(tmp):
     "Milliseconds for one photo of 640×480 on its way into a batch of 256 pixels."
     photo((640, 480)).save(tmp/'a.jpg', quality=90)
-    data, img = (tmp/'a.jpg').read_bytes(), open_photo(tmp/'a.jpg')
-    small = shrink(img, 287)
-    batch = torch.from_numpy(small[None, :, :256, :256])
-    return {'read and check': median(lambda: hashlib.sha256((tmp/'a.jpg').read_bytes()).hexdigest()), 'decode': median(lambda: open_photo(io.BytesIO(data))),
-            'shrink': median(lambda: shrink(img, 287)), 'write to the cache': median(lambda: (tmp/'cache').write_bytes(small.tobytes())),
-            'every epoch: crop and Lab': median(lambda: LAB.split(batch))}
+    data = np.fromfile(tmp/'a.jpg', np.uint8)
+    pixels = read_pixels(data, 'a.jpg')
+    small = shrink(pixels, 287)
+    def write():
+        with open(tmp/'cache', 'wb') as f: f.write(small)
+    return {'read and check': median(lambda: hashlib.sha256(np.fromfile(tmp/'a.jpg', np.uint8)).hexdigest()), 'decode': median(lambda: read_pixels(data, 'a.jpg')),
+            'shrink': median(lambda: shrink(pixels, 287)), 'write to the cache': median(write),
+            'every epoch: crop and Lab': median(lambda: LAB.split(small[None, :, :256, :256].copy()))}
 
 
 def step():
@@ -47,7 +49,7 @@ def step():
     def loss():
         with torch.autocast('cpu', torch.bfloat16): return F.l1_loss(model(x).float(), y)
     forward, both = median(loss), median(lambda: loss().backward())
-    return {'batch': median(lambda: [LAB.split(p) for p in bytes_.split(1)]), 'forward': forward, 'backward': both - forward, 'optimizer': median(opt.step)}
+    return {'batch': median(lambda: [LAB.split(p) for p in bytes_.numpy()]), 'forward': forward, 'backward': both - forward, 'optimizer': median(opt.step)}
 
 
 def coloring(tmp):

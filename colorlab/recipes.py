@@ -107,7 +107,7 @@ def catalog() -> str:
     return '\n'.join(lines('presets', {n: p[0] for n,p in PRESETS.items()}) + lines('networks', {n: f'lesson {l}' for n,(l,_,_) in NETWORKS.items()}) + lines('generators', {n: r['row'] for n,r in REPORTS.items()})
                      + lines('discriminators', {n: d[0] for n,d in DISCS.items()}))
 
-# %% ../nbs/12_recipes.ipynb #be941a67
+# %% ../nbs/12_recipes.ipynb #0d7bb3bb
 T4 = .4 * 8.1e12 # operations a second in float32
 
 def operations(
@@ -115,7 +115,7 @@ def operations(
 ) -> float: # for one photo in one epoch
     "What one photo costs: forward and backward, of the generator and of a discriminator that looks three times."
     s,size = SPACES[wanted['space']],wanted['size']
-    x,y = (torch.zeros(2, n, size, size, device='meta') for n in (s.nx, s.ny))
+    x,y = torch.zeros(2, s.nx, size//s.times, size//s.times, device='meta'),torch.zeros(2, s.ny, size, size, device='meta')
     with torch.device('meta'), FlopCounterMode(display=False) as count:
         build(wanted['arch'], wanted['args'])(x).sum().backward()
         for _,how in wanted.get('callbacks', []):

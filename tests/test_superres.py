@@ -4,8 +4,10 @@ import cv2, numpy as np, pandas as pd
 import pytest
 from PIL import Image
 from colorlab.colorize import torch_enlarger
-from colorlab.lab import back_to_gray, rgb_to_lab
+from colorlab.lab import BadInput, back_to_gray, rgb_to_lab
+from colorlab.learner import Run, plan_run
 from colorlab.photo import read_mark, read_photo
+from colorlab.recipes import network
 from conftest import colorlab, sample
 from test_cli import one_line
 
@@ -59,24 +61,23 @@ def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
         assert np.abs(enlarger.enlarge_pixels(np.full((20, 30, 3), level, np.uint8)).astype(int) - level).max() <= 3
 
 
-def test_what_cannot_be_enlarged_is_said_in_one_line(gray, tmp_path):
+@pytest.mark.parametrize('name, words', {'3': '2 or 4', '0': '2 or 4', '-2': '2 or 4', '22': '2 or 4', 'large': 'large: there is no such model.* sr2', 'demo': 'demo: enlarges nothing'}.items())
+def test_what_enlarges_nothing_is_refused(name, words):
+    with pytest.raises(BadInput, match=words): torch_enlarger(name)
+
+
+def test_refusals_are_one_line(gray, tmp_path):
     gray.save(tmp_path/'g.png')
-    def fails(*options, words): one_line(colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'out', *options, check=False), *words)
-    for times in ('3', '0', '-2', '22'): fails('--upscale', times, words=['2 or 4'])
-    fails('--upscale', 'large', words=['large', 'no such model', 'sr2'])
-    fails('--upscale', 'demo', words=['demo', 'enlarges nothing'])
-    fails('--model', 'sr2', words=['sr2', 'colors nothing', '--upscale'])
-    one_line(colorlab('evaluate', 'sr2', '--data', 'sample', '--out', tmp_path/'e', check=False), 'colors nothing')
+    def fails(*options): return colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'out', *options, check=False)
+    one_line(fails('--upscale', '3'), '2 or 4')
+    one_line(fails('--model', 'sr2'), 'sr2', 'colors nothing', '--upscale')
     assert not (tmp_path/'out').exists()
-    done = colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'out', '--upscale', 4, '--max-pixels', 90_000, check=False) # 91*67*16 are 97,552
+    done = fails('--upscale', 4, '--max-pixels', 90_000) # 91*67*16 are 97,552
     assert done.returncode == 1 and 'g.png: would hold' in done.stderr and '--max-pixels' in done.stderr and not list((tmp_path/'out').iterdir())
-    colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'out', '--upscale', 4, '--max-pixels', 100_000)
-    assert Image.open(tmp_path/'out'/'g.png').size == (364, 268)
 
 
 def test_one_may_train_ones_own(photos, gray, tmp_path):
-    common = ['train', '--data', photos, '--epochs', 1, '--bs', 4, '--size', 32]
-    colorlab(*common, '--arch', 'superres', '--space', 'sr4', '--disc', 'patch', '--l1-weight', 10, '--out', tmp_path/'run')
+    colorlab('train', '--data', photos, '--epochs', 1, '--bs', 4, '--size', 32, '--arch', 'superres', '--space', 'sr4', '--disc', 'patch', '--l1-weight', 10, '--out', tmp_path/'run')
     settings = json.loads((tmp_path/'run'/'settings.json').read_text())
     assert settings['args']['times'] == 4 and settings['callbacks'][0][1]['args']['ni'] == 2
     assert list(pd.read_csv(tmp_path/'run'/'floors.csv', index_col=0).index) == ['bicubic', 'truth']
@@ -84,9 +85,15 @@ def test_one_may_train_ones_own(photos, gray, tmp_path):
     gray.save(tmp_path/'g.png')
     colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'out', '--upscale', tmp_path/'run')
     assert Image.open(tmp_path/'out'/'g.png').size == (364, 268) and read_mark(tmp_path/'out'/'g.png')['enlarged_by'] == 'run'
-    one_line(colorlab('colorize', tmp_path/'g.png', '--out', tmp_path/'o', '--upscale', tmp_path/'run'/'disc.safetensors', check=False), 'enlarges nothing')
-    def fails(*options, words): one_line(colorlab(*common, *options, '--out', tmp_path/'no', check=False), *words)
-    fails('--arch', 'superres', words=['sr2 or sr4'])
-    fails('--arch', 'superres', '--space', 'rgb3', words=['sr2 or sr4'])
-    fails('--arch', 'cnn', '--space', 'sr2', words=['CNN'])
+    with pytest.raises(BadInput, match='enlarges nothing'): torch_enlarger(tmp_path/'run'/'disc.safetensors')
+
+
+@pytest.mark.parametrize('arch, space, words', [('superres', 'lab', 'sr2 or sr4'), ('superres', 'rgb3', 'sr2 or sr4'), ('cnn', 'sr2', 'CNN'),
+                                                ('colorlab.superres:SuperRes', 'sr4', None)])
+def test_network_and_space_must_fit(arch, space, words, tmp_path):
+    plan = lambda wanted: plan_run(Run(tmp_path/'no'), dict(data='sample', size=32) | wanted)
+    if words:
+        with pytest.raises(BadInput, match=words): plan(network(arch, space))
+    else:
+        with pytest.raises(BadInput, match='1, 16, 16.* and not .*1, 32, 32'): plan(dict(arch=arch, space=space, args=dict(times=2)))
     assert not (tmp_path/'no').exists()

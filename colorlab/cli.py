@@ -52,7 +52,7 @@ def open_page(page:Path):
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')): return
     typer.launch(str(page))
 
-# %% ../nbs/17_cli.ipynb #dc087990
+# %% ../nbs/17_cli.ipynb #f7014940
 @app.command()
 def train(
     out: Annotated[Path|None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')] = None,
@@ -65,7 +65,7 @@ def train(
     l1_weight: Annotated[float|None, typer.Option(help='Weight of the pixel loss beside the adversarial one.')] = None,
     warm_start: Annotated[Path|None, typer.Option(help='A run or a .safetensors file whose weights fill the new model.')] = None,
     freeze: Annotated[str|None, typer.Option(help='Weights whose names match this regular expression do not learn.')] = None,
-    space: Annotated[str|None, typer.Option(help='lab (predict ab from L), rgb or rgb3 (predict RGB from gray).')] = None,
+    space: Annotated[str|None, typer.Option(help='lab (predict ab from L), rgb or rgb3 (predict RGB from gray), sr2 or sr4 (predict L from a small L).')] = None,
     size: Annotated[int|None, typer.Option(help='Pixels of the square that the network sees; a multiple of 8.')] = None,
     bs: Annotated[int|None, typer.Option(help='Photos in a batch.')] = None,
     epochs: Annotated[int|None, typer.Option(help='Passes over the photos.')] = None,
@@ -107,24 +107,26 @@ def train(
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 
-# %% ../nbs/17_cli.ipynb #1f873b37
+# %% ../nbs/17_cli.ipynb #eca9d0a6
 @app.command()
 def colorize(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
     out: Annotated[Path, typer.Option(help='Folder for the results; names and subfolders stay.')],
     model: Annotated[str, typer.Option(help='A run, a .safetensors file, or the name of a model that comes along.')] = 'demo',
     vividness: Annotated[float, typer.Option(help='Multiplies the strength of all colors.')] = 1.,
+    upscale: Annotated[str|None, typer.Option(help='2 or 4: enlarge photos so many times before they are colored; or a model of your own that enlarges.')] = None,
     stamp: Annotated[bool, typer.Option('--stamp', help='Write the word "colorized" into a corner, besides the mark in the metadata.')] = False,
-    max_pixels: Annotated[int, typer.Option(help='Refuse photos with more pixels than this.')] = 200_000_000,
+    max_pixels: Annotated[int, typer.Option(help='Refuse photos with more pixels than this, or that would have more when enlarged.')] = 200_000_000,
     force: Annotated[bool, typer.Option('--force', help='Do again what lies in OUT already.')] = False,
 ):
-    """Color photos at their full size; their lightness stays as it is.
+    """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     """
-    from colorlab.colorize import color_files, plan_files, torch_colorizer
+    from colorlab.colorize import color_files, plan_files, torch_colorizer, torch_enlarger
     plan_files(paths, out) # before torch takes its time
-    got = color_files(torch_colorizer(model), paths, out, force, vividness=vividness, stamped=stamp, max_pixels=max_pixels)
+    enlarger = None if upscale is None else torch_enlarger(upscale)
+    got = color_files(torch_colorizer(model), paths, out, force, vividness=vividness, stamped=stamp, max_pixels=max_pixels, enlarger=enlarger)
     for line in got['failed']: typer.echo(line, err=True)
     skipped = f', {len(got["skipped"])} were there already (--force does them again)' if got['skipped'] else ''
     typer.echo(f'{len(got["done"])} photos colored into {out}{skipped}')
@@ -217,7 +219,7 @@ def doctor(
         typer.echo(f'train with --listing {listing}')
     if strict and any(f.count for f in findings(found) if f.wrong): raise typer.Exit(1)
 
-# %% ../nbs/17_cli.ipynb #851d6833
+# %% ../nbs/17_cli.ipynb #f2e85598
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help='A photo.')],
@@ -228,7 +230,9 @@ def inspect(
     mark = read_mark(file)
     if as_json: typer.echo(json.dumps(dict(file=str(file), colorized=mark is not None) | (mark or {})))
     elif mark is None: typer.echo(f'{file}: carries no mark of having been colorized')
-    else: typer.echo(f'{file}: colorized by the model {mark["model"]} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
+    else:
+        larger = f', enlarged {mark["enlarged_times"]} times by the model {mark["enlarged_by"]}' if 'enlarged_by' in mark else ''
+        typer.echo(f'{file}: colorized by the model {mark["model"]}{larger} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
 
 # %% ../nbs/17_cli.ipynb #0df6e423
 study = typer.Typer(no_args_is_help=True, help='Ask people: build a blind study, hold it, analyze the answers.')

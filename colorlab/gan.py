@@ -6,7 +6,7 @@
 __all__ = ['GAN_LOSSES', 'pair', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc', 'GanLoss', 'bce', 'mse', 'mae', 'still',
            'Adversary']
 
-# %% ../nbs/07_gan.ipynb #2194ee21
+# %% ../nbs/07_gan.ipynb #69903d33
 import math, random
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from fastai.callback.core import Callback, CancelBatchException
 from torch import nn
 from torch.amp import GradScaler
 from .lab import BadInput, SPACES
-from .learner import PRECISIONS, Run, Settings, build, fill, named_function, save_model
+from .learner import PRECISIONS, Run, Settings, bicubic, build, fill, named_function, save_model
 
-# %% ../nbs/07_gan.ipynb #636c9db3
+# %% ../nbs/07_gan.ipynb #1cd58c61
 def pair(
     x, y, # what a generator sees, and a true or made answer
     ni:int # channels that the discriminator was built for
 ): # (N, ni, H, W)
-    "What a discriminator looks at; `BadInput` if it was built for another space."
+    "What a discriminator looks at, a small `x` enlarged to the size of `y`; `BadInput` if it was built for another space."
+    if x.shape[-1] < y.shape[-1]: x = bicubic(x, y.shape[-1]//x.shape[-1])
     if (n := x.shape[1] + y.shape[1]) == ni: return torch.cat([x, y], 1)
     raise BadInput(f'this discriminator judges {ni} channels, and the space gives {x.shape[1]} + {y.shape[1]}: build it with ni={n}')
 
@@ -126,7 +127,7 @@ def still(disc:nn.Module):
         disc.requires_grad_(True)
         for m in norms: m.track_running_stats = True
 
-# %% ../nbs/07_gan.ipynb #d1862f66
+# %% ../nbs/07_gan.ipynb #6b5f4145
 class Adversary(Callback):
     "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9)."
     order,run_valid = 20,False # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
@@ -148,7 +149,8 @@ class Adversary(Callback):
 
     def check(self, settings:Settings, gen:nn.Module): # all without numbers
         "`BadInput` if the discriminator cannot judge what the generator makes."
-        x,y = (torch.zeros(settings.bs, n, settings.size, settings.size, device='meta') for n in (SPACES[settings.space].nx, SPACES[settings.space].ny))
+        space = SPACES[settings.space]
+        x,y = (torch.zeros(settings.bs, n, s, s, device='meta') for n,s in ((space.nx, settings.size//space.times), (space.ny, settings.size)))
         if self.init: named_function(self.init)
         if self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
         try: made = gen(x)

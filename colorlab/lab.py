@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'WHITE', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'BEND', 'LINEAR_OF_BYTE', 'L_MID', 'AB_MAX', 'LAB', 'LUMA',
-           'RGB', 'RGB3', 'SPACES', 'BadInput', 'sample_folder', 'photo_files', 'reading', 'know_heic', 'open_photo',
-           'open_small', 'img_to_rgb', 'rgb_to_img', 'show_strip', 'whole_file', 'srgb_to_linear', 'linear_to_srgb',
-           'mix_channels', 'quick_cbrt', 'cube_root', 'lab_root', 'as_float', 'light', 'rgb_to_lab', 'lab_to_rgb',
-           'split_lab', 'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy', 'xy_to_rgb',
-           'rgb_space']
+           'RGB', 'RGB3', 'SR2', 'SR4', 'SPACES', 'BadInput', 'sample_folder', 'photo_files', 'reading', 'know_heic',
+           'open_photo', 'open_small', 'img_to_rgb', 'rgb_to_img', 'show_strip', 'whole_file', 'srgb_to_linear',
+           'linear_to_srgb', 'mix_channels', 'quick_cbrt', 'cube_root', 'lab_root', 'as_float', 'light', 'rgb_to_lab',
+           'lab_to_rgb', 'split_lab', 'join_lab', 'in_gamut', 'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy',
+           'xy_to_rgb', 'rgb_space', 'enlarging_space']
 
 # %% ../nbs/00_lab.ipynb #07d9052a
 import os
@@ -312,7 +312,7 @@ def back_to_gray(
     moved = xp.abs(rgb_to_lab(rgb)[..., :1, :, :] - L)
     return float(xp.mean(moved)), float(xp.max(moved))
 
-# %% ../nbs/00_lab.ipynb #4310f047
+# %% ../nbs/00_lab.ipynb #bb3f77f1
 @dataclass(frozen=True)
 class Space:
     "How a photo becomes what a model sees, `x`, and what it must predict, `y`, and how the two become a photo again."
@@ -321,6 +321,7 @@ class Space:
     ny: int         # channels of `y`
     split: Callable # rgb (..., 3, H, W), floats in 0..1 or uint8 -> x, y in −1..1
     merge: Callable # x, y -> rgb in 0..1
+    times: int = 1  # `y` is so many times as wide and high as `x`
 
 # %% ../nbs/00_lab.ipynb #b6467f65
 def rgb_to_xy(rgb):
@@ -334,7 +335,7 @@ def xy_to_rgb(x, y):
 
 LAB = Space('lab', 1, 2, split=rgb_to_xy, merge=xy_to_rgb)
 
-# %% ../nbs/00_lab.ipynb #8f15d54f
+# %% ../nbs/00_lab.ipynb #e19dae04
 LUMA = 0.299, 0.587, 0.114 # BT.601, as in Pillow and OpenCV
 
 def rgb_space(
@@ -351,4 +352,21 @@ def rgb_space(
     return Space(name, nx, 3, split, merge)
 
 RGB,RGB3 = rgb_space('rgb', 1),rgb_space('rgb3', 3)
-SPACES = {s.name: s for s in (LAB, RGB, RGB3)}
+
+# %% ../nbs/00_lab.ipynb #5c976c17
+def enlarging_space(
+    times:int # `x` is so many times narrower and lower than `y`
+) -> Space:
+    "The space that predicts L from a small L; rows and columns that fill no block are cut off, and what is merged is gray (R3.11)."
+    def split(rgb):
+        L,_ = rgb_to_xy(rgb)
+        xp,(h,w) = array_namespace(L),(s//times for s in L.shape[-2:])
+        L = L[..., :h*times, :w*times]
+        return xp.mean(xp.reshape(L, (*L.shape[:-2], h, times, w, times)), axis=(-3,-1)), L
+    def merge(x, y):
+        xp = array_namespace(y)
+        return xp.clip(lab_to_rgb(join_lab(y, xp.concat([0*y, 0*y], axis=-3))), 0., 1.)
+    return Space(f'sr{times}', 1, 1, split, merge, times)
+
+SR2,SR4 = enlarging_space(2),enlarging_space(4)
+SPACES = {s.name: s for s in (LAB, RGB, RGB3, SR2, SR4)}

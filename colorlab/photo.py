@@ -6,13 +6,13 @@
 __all__ = ['SRGB', 'WRITES', 'SOURCE_TYPE', 'RDF', 'EXT', 'OWN', 'Photo', 'open_profile', 'is_srgb', 'to_srgb', 'is_deep',
            'tiff_tags', 'tiff_size', 'decode_deep', 'upright', 'pixel_limit', 'silent_libraries', 'check_pixels',
            'metadata', 'read_photo', 'decode', 'deep_to_srgb', 'marked_xmp', 'embedded_xmp', 'read_mark', 'stamp',
-           'png_with', 'encode_deep', 'tiff_with', 'write_photo', 'with_thumbnail', 'save_shallow']
+           'png_with', 'encode_deep', 'tiff_with', 'sized', 'write_photo', 'with_thumbnail', 'save_shallow']
 
 # %% ../nbs/14_photo.ipynb #f8ca6d19
 import io, os, struct, zlib
 import xml.etree.ElementTree as ET
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
@@ -291,12 +291,26 @@ def tiff_with(data:bytes, meta:dict, xmp:bytes) -> bytes:
     struct.pack_into('<I', tail, 4, len(tail))
     return bytes(tail + struct.pack('<H', len(entries)) + b''.join(entries[t] for t in sorted(entries)) + bytes(4))
 
-# %% ../nbs/14_photo.ipynb #25601bc7
+# %% ../nbs/14_photo.ipynb #0b6a4972
+def sized(
+    exif:bytes,
+    size:tuple # width and height
+) -> bytes:
+    "The same EXIF; its pixel dimensions, where it names them, are `size`."
+    tags = Image.Exif()
+    tags.load(exif)
+    for names,values in (((0x0100,0x0101), tags), ((0xA002,0xA003), tags.get_ifd(ExifTags.IFD.Exif))):
+        for name,n in zip(names, size):
+            if name in values: values[name] = n
+    return tags.tobytes()
+
+# %% ../nbs/14_photo.ipynb #be5f538d
 def write_photo(
     photo:Photo, path,
     mark:dict|None=None # model and sha256 where the colors are a model's
 ):
     "Write a photo in its own format with its metadata, whole or not at all; marked as colorized if `mark` is given."
+    if 'exif' in photo.meta: photo = replace(photo, meta=photo.meta | dict(exif=sized(photo.meta['exif'], photo.pixels.shape[1::-1])))
     meta,path = dict(photo.meta),Path(path)
     xmp = marked_xmp(meta.pop('xmp', None), mark) if mark is not None else meta.pop('xmp', b'')
     with whole_file(path) as part:

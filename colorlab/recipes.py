@@ -73,11 +73,12 @@ def with_judge(
         now = now | dict(disc=address, args=args)
     return fitted(wanted | dict(callbacks=[*others, ['colorlab.gan:Adversary', now | how]]))
 
-# %% ../nbs/12_recipes.ipynb #1722dc4a
+# %% ../nbs/12_recipes.ipynb #12e593dd
 NETWORKS = { # short name -> lesson, class, where pretrained weights come from
     'cnn': ('cnn', 'colorlab.cnn:CNN', None), 'autoencoder': ('cnn', 'colorlab.cnn:Autoencoder', None),
     'koala': ('koala', 'colorlab.koala:Koala', 'colorlab.koala:lite0_classifier'), 'resnet': ('unet', 'colorlab.unet:ResNetGenerator', None),
-    'unet': ('unet', 'colorlab.unet:UNet', None), 'lite0-unet': ('unet', 'colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder')}
+    'unet': ('unet', 'colorlab.unet:UNet', None), 'lite0-unet': ('unet', 'colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder'),
+    'superres': ('superres', 'colorlab.superres:SuperRes', None)}
 
 def network(
     name:str, # of `NETWORKS` or of `colorlab.unet.REPORTS`, or "module:Class"
@@ -88,7 +89,8 @@ def network(
     _,arch,init = NETWORKS.get(name, ('', name, None))
     if ':' not in arch: raise BadInput(f'{name}: is no architecture; choose from {", ".join([*NETWORKS, *REPORTS])}, or give module:Class')
     s = SPACES.get(space or 'lab') # one that is not known is refused by `train`
-    return dict(arch=arch, args=dict(ni=s.nx, no=s.ny) if s else {}, init=init, space=space or 'lab')
+    args = dict(ni=s.nx, no=s.ny) | (dict(times=s.times) if s.times > 1 else {}) if s else {}
+    return dict(arch=arch, args=args, init=init, space=space or 'lab')
 
 # %% ../nbs/12_recipes.ipynb #596e7748
 def preset(
@@ -107,7 +109,7 @@ def catalog() -> str:
     return '\n'.join(lines('presets', {n: p[0] for n,p in PRESETS.items()}) + lines('networks', {n: f'lesson {l}' for n,(l,_,_) in NETWORKS.items()}) + lines('generators', {n: r['row'] for n,r in REPORTS.items()})
                      + lines('discriminators', {n: d[0] for n,d in DISCS.items()}))
 
-# %% ../nbs/12_recipes.ipynb #be941a67
+# %% ../nbs/12_recipes.ipynb #0d7bb3bb
 T4 = .4 * 8.1e12 # operations a second in float32
 
 def operations(
@@ -115,7 +117,7 @@ def operations(
 ) -> float: # for one photo in one epoch
     "What one photo costs: forward and backward, of the generator and of a discriminator that looks three times."
     s,size = SPACES[wanted['space']],wanted['size']
-    x,y = (torch.zeros(2, n, size, size, device='meta') for n in (s.nx, s.ny))
+    x,y = torch.zeros(2, s.nx, size//s.times, size//s.times, device='meta'),torch.zeros(2, s.ny, size, size, device='meta')
     with torch.device('meta'), FlopCounterMode(display=False) as count:
         build(wanted['arch'], wanted['args'])(x).sum().backward()
         for _,how in wanted.get('callbacks', []):

@@ -98,12 +98,12 @@ class UNet(nn.Module):
             x = mix(torch.cat([x, skip], 1) if self.skips else x)
         return self.out(x)[..., :h, :w]
 
-# %% ../nbs/06_unet.ipynb #c1675b1a
+# %% ../nbs/06_unet.ipynb #1ae86fdc
 class Residual(nn.Module):
     "Two convolutions whose result is added to what went in."
-    def __init__(self, nf:int):
+    def __init__(self, nf:int, norm=nn.BatchNorm2d): # norm: a class or None
         super().__init__()
-        self.layers = nn.Sequential(conv(nf, nf), conv(nf, nf, act=None))
+        self.layers = nn.Sequential(conv(nf, nf, norm=norm), conv(nf, nf, norm=norm, act=None))
     def forward(self, x): return x + self.layers(x)
 
 class ResNetGenerator(nn.Module):

@@ -7,7 +7,7 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulne
            'named_function', 'build', 'save_model', 'read_model', 'load_model', 'predict', 'Settings', 'Run', 'History',
            'plot_curves', 'Samples', 'random_state', 'set_random_state', 'plain', 'as_bytes', 'Checkpoints',
            'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision', 'Progress', 'fill', 'Frozen',
-           'make_callbacks', 'changed_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
+           'make_callbacks', 'changed_settings', 'try_out', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
            'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
 # %% ../nbs/03_learner.ipynb #447db247
@@ -515,15 +515,21 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return new
 
-# %% ../nbs/03_learner.ipynb #11c96ec8
+# %% ../nbs/03_learner.ipynb #397455c6
+def try_out(settings:Settings, model:nn.Module): # what the model makes of a batch, all without numbers
+    "`BadInput` if a network cannot color pictures of the size, as many as a batch has; costs nothing on the `meta` device."
+    try: return model(torch.zeros(settings.bs, SPACES[settings.space].nx, settings.size, settings.size, device='meta'))
+    except (BadInput, torch.OutOfMemoryError): raise # the second is a matter of the device
+    except (RuntimeError, ValueError) as e: raise BadInput(f'{settings.arch} cannot color {settings.size} pixels in {settings.space} with bs {settings.bs}: {str(e).splitlines()[0]}') from e
+
+# %% ../nbs/03_learner.ipynb #7966a390
 def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
     settings = Settings(**wanted)
     with torch.device('meta'): model,extras = build(settings.arch, settings.args, classes),make_callbacks(settings, classes)
-    try: model(torch.zeros(2, SPACES[settings.space].nx, settings.size, settings.size, device='meta')) # costs nothing, and finds what does not fit
+    try: try_out(settings, model)
     except torch.OutOfMemoryError: pass # a matter of the device
-    except RuntimeError as e: raise BadInput(f'{settings.arch} cannot color {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}') from e
     if settings.init: named_function(settings.init)
     if settings.warm_start: fill(model, settings.warm_start)
     if settings.freeze: Frozen(model, settings.freeze)
@@ -534,13 +540,13 @@ def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     if manifest.left_out(): print(manifest.left_out())
     return settings,manifest
 
-# %% ../nbs/03_learner.ipynb #a827b6ce
+# %% ../nbs/03_learner.ipynb #ec7c1168
 def new_model(settings:Settings, classes=(), pretrained:bool=True) -> nn.Module:
     "The network of a run, freshly initialized from its seed, with pretrained weights where the settings name some."
     torch.manual_seed(settings.seed); np.random.seed(settings.seed); random.seed(settings.seed)
     model = build(settings.arch, settings.args, classes)
-    if settings.init and pretrained: named_function(settings.init)(model)
-    if settings.warm_start and pretrained: fill(model, settings.warm_start)
+    if pretrained and settings.warm_start: fill(model, settings.warm_start)
+    elif pretrained and settings.init: named_function(settings.init)(model)
     return model
 
 # %% ../nbs/03_learner.ipynb #c347b261
@@ -593,7 +599,7 @@ def train(
             torch.cuda.empty_cache()
             print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
 
-# %% ../nbs/03_learner.ipynb #dd5c2ff2
+# %% ../nbs/03_learner.ipynb #a4745e8a
 def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
     "Train from the last checkpoint to the end, each batch in `parts`."
     state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
@@ -602,7 +608,7 @@ def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:
     run.save(settings) # of a resumed run, now that its photos are known to be there
     if not (run/'floors.csv').exists(): write_floors(run, dls)
     learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
-    if parts > 1: learn.add_cb(GradientAccumulation(dls.train.bs*parts))
+    if parts > 1: learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
     if progress: learn.add_cb(Progress(run.floors().psnr['gray']))
     learn.add_cbs(cbs)
     done = state['epochs'] if state else 0

@@ -52,7 +52,7 @@ def open_page(page:Path):
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')): return
     typer.launch(str(page))
 
-# %% ../nbs/17_cli.ipynb #cb0ecb5b
+# %% ../nbs/17_cli.ipynb #f5c4568b
 @app.command()
 def train(
     out: Annotated[Path|None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')] = None,
@@ -89,7 +89,7 @@ def train(
     from dataclasses import asdict
     from colorlab.data import absolute
     from colorlab.learner import Run, train
-    from colorlab.recipes import catalog, fitted, network, with_judge, preset as recipe
+    from colorlab.recipes import NETWORKS, catalog, fitted, network, with_adversary, preset as recipe
     if list_: return typer.echo(catalog())
     if not out: raise BadInput('where to? give --out FOLDER')
     if resume: # what is left out stays as it is
@@ -105,9 +105,11 @@ def train(
     if preset: wanted = recipe(preset, space) | (network(arch, space) if arch else {}) | wanted
     elif arch or not resume: wanted = network(arch or 'cnn', space) | wanted
     how = given(loss=gan, l1_weight=l1_weight)
-    if disc or how: wanted = with_judge((asdict(stored) if resume else dict(size=128)) | wanted, disc, **how)
+    if disc or how: wanted = with_adversary((asdict(stored) if resume else dict(size=128)) | wanted, disc, **how)
     else: wanted = fitted(wanted)
     if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')
+    taught = {arch: name for name,(_,arch,init) in NETWORKS.items() if init}.get(wanted.get('arch'))
+    if taught and not resume and not wanted['init'] and not warm_start: typer.echo(f'{wanted["arch"]} begins with random weights, --arch {taught} with pretrained ones')
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 

@@ -9,7 +9,7 @@ __all__ = ['MARKS', 'RECIPE', 'System', 'one_at_a_time', 'every', 'label', 'Budg
            'plot_losses', 'losses_of', 'gallery', 'drawn', 'check_systems', 'same_tournament', 'compare',
            'frozen_manifest', 'test_sets', 'ground', 'report_on', 'svg', 'write_compare']
 
-# %% ../nbs/13_compare.ipynb #442570de
+# %% ../nbs/13_compare.ipynb #64687694
 import io, json, shutil, time
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,9 +23,9 @@ from tqdm.auto import tqdm
 from .lab import BadInput, LAB, SPACES, open_photo, rgb_to_img, rgb_to_lab, sample_folder, split_lab, whole_file
 from .data import Manifest, find_dataset, make_manifest
 from .doctor import jpeg, write_page
-from .learner import Run, Settings, build, floors, load_model, make_callbacks, predict, save_model, score, train
+from .learner import Run, Settings, build, floors, load_model, make_callbacks, predict, save_model, score, train, try_out
 from .evaluate import fit, interval, judges, paired_interval, test_rows, train_mean
-from .recipes import narrower, network, with_judge
+from .recipes import narrower, network, with_adversary
 
 # %% ../nbs/13_compare.ipynb #d5119e10
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def write_listings(
 
 def listing(folder:Path, photos:str, amount:float) -> Path: return Path(folder)/f'{photos}_{amount:g}.csv'
 
-# %% ../nbs/13_compare.ipynb #a29aa6b6
+# %% ../nbs/13_compare.ipynb #4b7ab8c9
 RECIPE = dict(wd=0., betas=[.5,.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
 
 def settings_of(
@@ -167,7 +167,7 @@ def settings_of(
     "How one stage trains; `BadInput` for names that are not known."
     s = stage.system
     wanted = network(s.gen, s.space) | RECIPE | how
-    if s.disc != 'none': wanted = with_judge(wanted, s.disc, lr=RECIPE['lr'])
+    if s.disc != 'none': wanted = with_adversary(wanted, s.disc, lr=RECIPE['lr'])
     if stage.after: wanted |= dict(warm_start=str(out/'runs'/stage.after/'0.5.safetensors'), init=None)
     return narrower(wanted, narrow) | dict(data=data, listing=str(listing(out/'listings', s.photos, s.amount)), seed=stage.seed, epochs=1_000_000, sample_epochs=[])
 
@@ -351,12 +351,13 @@ def drawn(n:int, most:int=8) -> list:
     "Which photos are shown, by lot."
     return sorted(np.random.default_rng(42).permutation(n)[:most])
 
-# %% ../nbs/13_compare.ipynb #849f77ff
+# %% ../nbs/13_compare.ipynb #c7a39e31
 def check_systems(systems:list, out:Path, data:str, **how):
     "`BadInput` before the first batch, for everything in the systems that cannot be built."
     for system in systems:
         wanted = Settings(**settings_of(Stage(system, 0), out, data, **how))
         with torch.device('meta'): model,extras = build(wanted.arch, wanted.args),make_callbacks(wanted)
+        try_out(wanted, model)
         for cb in extras: cb.check(wanted, model)
 
 def same_tournament(out:Path, **what):

@@ -116,3 +116,5 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     colorlab(*small, '--resume')
     colorlab('train', *common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path/'r4') # another network, in the space of the preset
     assert json.loads((tmp_path/'r4'/'settings.json').read_text())['space'] == 'rgb'
+    said = colorlab('train', *common, '--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path/'timm').stdout # an address brings no weights along
+    assert 'begins with random weights, --arch lite0-unet with pretrained ones' in said

@@ -9,7 +9,7 @@ __all__ = ['MARKS', 'RECIPE', 'System', 'one_at_a_time', 'every', 'label', 'Budg
            'plot_losses', 'losses_of', 'gallery', 'drawn', 'check_systems', 'same_tournament', 'compare',
            'frozen_manifest', 'test_sets', 'ground', 'report_on', 'svg', 'write_compare']
 
-# %% ../nbs/13_compare.ipynb #64687694
+# %% ../nbs/13_compare.ipynb #c7f2106e
 import io, json, shutil, time
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from .lab import BadInput, LAB, SPACES, open_photo, rgb_to_img, rgb_to_lab, sample_folder, split_lab, whole_file
 from .data import Manifest, find_dataset, make_manifest
 from .doctor import jpeg, write_page
-from .learner import Run, Settings, build, floors, load_model, make_callbacks, predict, save_model, score, train, try_out
+from .learner import Run, Settings, check_settings, floors, load_model, predict, save_model, score, train
 from .evaluate import fit, interval, judges, paired_interval, test_rows, train_mean
 from .recipes import narrower, network, with_adversary
 
@@ -137,7 +137,7 @@ def plan(systems:list, seeds:list) -> list:
         if s.name not in todo or todo[s.name].last < s.last: todo[s.name] = s
     return list(todo.values())
 
-# %% ../nbs/13_compare.ipynb #5bf02ee7
+# %% ../nbs/13_compare.ipynb #c74701f4
 def write_listings(
     manifest:Manifest, systems:list,
     parts:dict, # name -> regular expression for the files
@@ -154,7 +154,9 @@ def write_listings(
         if len(own) < 16: raise BadInput(f'photos {photos} · {amount:g} are {len(own)}: too few to train with, 16 is the least')
         with whole_file(listing(folder, photos, amount)) as part: pd.concat([own, checked]).to_csv(part, index=False)
 
-def listing(folder:Path, photos:str, amount:float) -> Path: return Path(folder)/f'{photos}_{amount:g}.csv'
+def listing(folder:Path, photos:str, amount:float) -> Path:
+    "Where the list of a part of the photos lies."
+    return Path(folder)/f'{photos}_{amount:g}.csv'
 
 # %% ../nbs/13_compare.ipynb #4b7ab8c9
 RECIPE = dict(wd=0., betas=[.5,.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
@@ -351,14 +353,11 @@ def drawn(n:int, most:int=8) -> list:
     "Which photos are shown, by lot."
     return sorted(np.random.default_rng(42).permutation(n)[:most])
 
-# %% ../nbs/13_compare.ipynb #c7a39e31
+# %% ../nbs/13_compare.ipynb #74b94006
 def check_systems(systems:list, out:Path, data:str, **how):
     "`BadInput` before the first batch, for everything in the systems that cannot be built."
     for system in systems:
-        wanted = Settings(**settings_of(Stage(system, 0), out, data, **how))
-        with torch.device('meta'): model,extras = build(wanted.arch, wanted.args),make_callbacks(wanted)
-        try_out(wanted, model)
-        for cb in extras: cb.check(wanted, model)
+        check_settings(Settings(**settings_of(Stage(system, 0), out, data, **how)))
 
 def same_tournament(out:Path, **what):
     "Remember what is the same for all; `BadInput` if the folder holds another tournament. Systems and seeds may be added."

@@ -7,8 +7,8 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulne
            'named_function', 'build', 'save_model', 'read_model', 'load_model', 'predict', 'Settings', 'Run', 'History',
            'plot_curves', 'Samples', 'random_state', 'set_random_state', 'plain', 'as_bytes', 'Checkpoints',
            'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision', 'Progress', 'fill', 'Frozen',
-           'make_callbacks', 'changed_settings', 'try_out', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
-           'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
+           'make_callbacks', 'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors',
+           'PhotoOrder', 'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
 # %% ../nbs/03_learner.ipynb #447db247
 import io, json, pickle, random, re
@@ -515,26 +515,25 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return new
 
-# %% ../nbs/03_learner.ipynb #397455c6
-def try_out(settings:Settings, model:nn.Module): # what the model makes of a batch, all without numbers
-    "`BadInput` if a network cannot color pictures of the size, as many as a batch has; costs nothing on the `meta` device."
-    try: return model(torch.zeros(settings.bs, SPACES[settings.space].nx, settings.size, settings.size, device='meta'))
-    except (BadInput, torch.OutOfMemoryError): raise # the second is a matter of the device
-    except (RuntimeError, ValueError) as e: raise BadInput(f'{settings.arch} cannot color {settings.size} pixels in {settings.space} with bs {settings.bs}: {str(e).splitlines()[0]}') from e
-
-# %% ../nbs/03_learner.ipynb #7966a390
-def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
-    "Check everything that can be wrong with a new run before a byte of it is written."
-    run.check_free()
-    settings = Settings(**wanted)
+# %% ../nbs/03_learner.ipynb #283ce77f
+def check_settings(settings:Settings, classes=()):
+    "`BadInput` if the network cannot be built or does not fit; costs nothing, for on the `meta` device there are no numbers."
     with torch.device('meta'): model,extras = build(settings.arch, settings.args, classes),make_callbacks(settings, classes)
-    try: try_out(settings, model)
+    try: model(torch.zeros(settings.bs, SPACES[settings.space].nx, settings.size, settings.size, device='meta'))
     except torch.OutOfMemoryError: pass # a matter of the device
+    except BadInput: raise
+    except (RuntimeError, ValueError) as e: raise BadInput(f'{settings.arch} cannot color {settings.bs} photos of {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}') from e
     if settings.init: named_function(settings.init)
     if settings.warm_start: fill(model, settings.warm_start)
     if settings.freeze: Frozen(model, settings.freeze)
     for cb in extras:
         if hasattr(type(cb), 'check'): cb.check(settings, model)
+
+def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
+    "Check everything that can be wrong with a new run before a byte of it is written."
+    run.check_free()
+    settings = Settings(**wanted)
+    check_settings(settings, classes)
     manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed, settings.listing)
     for split in ('train','val'): manifest.part(split)
     if manifest.left_out(): print(manifest.left_out())

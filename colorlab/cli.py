@@ -86,24 +86,30 @@ def train(
     The model ends up in OUT/model.safetensors, its curves in OUT/history.csv and OUT/curves.png.
     Interrupted, the same command with --resume goes on, and ends as if nothing had happened.
     """
+    from dataclasses import asdict
     from colorlab.data import absolute
     from colorlab.learner import Run, train
-    from colorlab.recipes import catalog, fitted, network, with_judge, preset as recipe
+    from colorlab.recipes import NETWORKS, catalog, fitted, network, with_adversary, preset as recipe
     if list_: return typer.echo(catalog())
     if not out: raise BadInput('where to? give --out FOLDER')
+    if resume: # what is left out stays as it is
+        stored = Run(out).settings()
+        space,size = space or stored.space,size or stored.size
+    if preset and arch: space = space or recipe(preset)['space']
     wanted = given(space=space, size=size, bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, precision=precision,
                    channels_last=channels_last, vflip=vflip, margin=margin, seed=seed)
     if data: wanted['data'] = absolute(data)
     if listing: wanted['listing'] = str(listing.resolve())
     if warm_start: wanted['warm_start'] = str(warm_start.resolve())
     if freeze: wanted['freeze'] = freeze
-    if resume and arch and not space: space = Run(out).settings().space
     if preset: wanted = recipe(preset, space) | (network(arch, space) if arch else {}) | wanted
     elif arch or not resume: wanted = network(arch or 'cnn', space) | wanted
-    judge = given(loss=gan, l1_weight=l1_weight)
-    if resume and (disc or judge): raise BadInput('the discriminator of a run cannot change: start a new run')
-    if not resume: wanted = with_judge(dict(size=128) | wanted, disc, **judge) if disc or judge else fitted(wanted)
+    how = given(loss=gan, l1_weight=l1_weight)
+    if disc or how: wanted = with_adversary((asdict(stored) if resume else dict(size=128)) | wanted, disc, **how)
+    else: wanted = fitted(wanted)
     if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')
+    taught = {arch: name for name,(_,arch,init) in NETWORKS.items() if init}.get(wanted.get('arch'))
+    if taught and not resume and not wanted['init'] and not warm_start: typer.echo(f'{wanted["arch"]} begins with random weights, --arch {taught} with pretrained ones')
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 
@@ -132,7 +138,7 @@ def colorize(
     typer.echo(f'{len(got["done"])} photos colored into {out}{skipped}')
     if got['failed']: raise typer.Exit(1)
 
-# %% ../nbs/17_cli.ipynb #ea5eb202
+# %% ../nbs/17_cli.ipynb #e61df720
 @app.command()
 def evaluate(
     what: Annotated[list[Path], typer.Argument(help='Models (a run, a .safetensors file, a name), and folders of pictures that other programs colored.')],
@@ -147,17 +153,24 @@ def evaluate(
 
     Interrupted, the same command goes on; a second time it gives the same figures at once.
     """
-    from colorlab.colorize import torch_colorizer
-    from colorlab.data import absolute
+    from colorlab.colorize import find_model, torch_colorizer
+    from colorlab.data import Manifest, absolute
     from colorlab.evaluate import evaluate, folder_entrant, model_entrants
+    def is_model(w): # a folder with neither run nor model holds pictures, unless it has the name of a model that comes along
+        if not w.is_dir() or (w/'settings.json').exists(): return True
+        try: return bool(find_model(w))
+        except BadInput: return False
     def maker(w):
-        if not w.is_dir() or (w/'settings.json').exists(): # a run or a model
-            colorizer = torch_colorizer(w)
-            return lambda manifest, files, size, squash: model_entrants(colorizer.mark['model'], colorizer)
-        return lambda *which: [folder_entrant(w, *which)]
+        if not is_model(w): return lambda *which: [folder_entrant(w, *which)]
+        colorizer,listed = torch_colorizer(w),find_model(w).parent/'manifest.csv'
+        def entrants(manifest, files, *_):
+            known = Manifest.load(listed, w).part('train').sha256 if listed.exists() else []
+            seen = manifest.table[manifest.table.file.isin(files)].sha256.isin(known).sum()
+            if seen: raise BadInput(f'{w}: has learned {seen} of these {len(files)} photos; give others, or --listing {listed} for its own split')
+            return model_entrants(colorizer.mark['model'], colorizer)
+        return entrants
     table,notes = evaluate([maker(w) for w in what], absolute(data), out, size, squash, perceptual, listing)
-    with_figures = table.T.to_string()
-    typer.echo('\n'.join([with_figures, *notes, f'look at {out/"report.html"}']))
+    typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out/"report.html"}']))
 
 # %% ../nbs/17_cli.ipynb #c5e93671
 @app.command()

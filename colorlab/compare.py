@@ -25,7 +25,7 @@ from .data import Manifest, find_dataset, make_manifest
 from .doctor import jpeg, write_page
 from .learner import Run, Settings, check_settings, colorfulness, floors, load_model, predict, save_model, score, train
 from .evaluate import fit, interval, judges, paired_interval, test_rows, train_mean
-from .recipes import narrower, network, with_judge
+from .recipes import narrower, network, with_adversary
 
 # %% ../nbs/13_compare.ipynb #e5a839b9
 @dataclass(frozen=True)
@@ -160,9 +160,11 @@ def write_listings(
         if len(own) < 16: raise BadInput(f'photos {photos} · {amount:g} are {len(own)}: too few to train with, 16 is the least')
         with whole_file(listing(folder, photos, amount)) as part: pd.concat([own, checked]).to_csv(part, index=False)
 
-def listing(folder:Path, photos:str, amount:float) -> Path: return Path(folder)/f'{photos}_{amount:g}.csv'
+def listing(folder:Path, photos:str, amount:float) -> Path:
+    "Where the list of a part of the photos lies."
+    return Path(folder)/f'{photos}_{amount:g}.csv'
 
-# %% ../nbs/13_compare.ipynb #a29aa6b6
+# %% ../nbs/13_compare.ipynb #4b7ab8c9
 RECIPE = dict(wd=0., betas=[.5,.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
 
 def settings_of(
@@ -173,7 +175,7 @@ def settings_of(
     "How one stage trains; `BadInput` for names that are not known."
     s = stage.system
     wanted = network(s.gen, s.space) | RECIPE | how
-    if s.disc != 'none': wanted = with_judge(wanted, s.disc, lr=RECIPE['lr'])
+    if s.disc != 'none': wanted = with_adversary(wanted, s.disc, lr=RECIPE['lr'])
     if stage.after: wanted |= dict(warm_start=str(out/'runs'/stage.after/'0.5.safetensors'), init=None)
     return narrower(wanted, narrow) | dict(data=data, listing=str(listing(out/'listings', s.photos, s.amount)), seed=stage.seed, epochs=1_000_000, sample_epochs=[])
 

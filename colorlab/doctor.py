@@ -319,7 +319,7 @@ def write_page(template:str, path, **values) -> Path:
     with whole_file(path) as part: part.write_text(page, encoding='utf-8')
     return Path(path)
 
-# %% ../nbs/02_doctor.ipynb #97fb2ec3
+# %% ../nbs/02_doctor.ipynb #a4ec6a86
 def picture(d:Diagnosis, file:str) -> dict: # name, side and src
     "A photo for the page; without `src` if it cannot be read."
     side = dict(zip(d.table.file, d.table.split)).get(file, '') if 'split' in d.table else ''
@@ -333,8 +333,8 @@ def most_of(d:Diagnosis, hue:int, n:int=4) -> list: # of files
 
 def write_doctor(d:Diagnosis, path, most:int=12) -> Path:
     "The diagnosis as one self-contained page, with at most so many pictures for each finding."
-    found = findings(d)
-    shown = {f.title: [picture(d, name.split(' (')[0]) for name in f.files[:most]] for f in found}
+    found,known = findings(d),set(d.table.file)
+    shown = {f.title: [picture(d, name if name in known else name.split(' (')[0]) for name in f.files[:most]] for f in found}
     pairs = [dict(likeness=l, two=[picture(d, a), picture(d, b)]) for l,a,b in d.pairs[:most]]
     hues = [dict(name=HUES[i], share=100*s, color=swatch(i), photos=[picture(d, f) for f in most_of(d, i)]) for i,s in enumerate(d.hue_total())]
     return write_page('doctor.html', path, d=d, findings=found, shown=shown, pairs=pairs, hues=hues, n=len(d.table), most=most)

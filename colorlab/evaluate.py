@@ -51,7 +51,7 @@ def colorfulness_abs(
     spread = (rg.var((1,2), correction=0) + yb.var((1,2), correction=0)).sqrt()
     return spread + .3*(rg.mean((1,2))**2 + yb.mean((1,2))**2).sqrt()
 
-# %% ../nbs/09_evaluate.ipynb #9263b62a
+# %% ../nbs/09_evaluate.ipynb #31474c30
 @dataclass
 class Judge:
     "A network that compares pictures."
@@ -82,7 +82,7 @@ def inception() -> Judge:
 
 def lite0_features() -> Judge:
     "EfficientNet-Lite0 without its last layer; weights from a package."
-    import timm
+    import timm, torchmetrics # which computes the distance
     from colorlab.koala import lite0_weights
     net = timm.create_model('tf_efficientnet_lite0')
     net.load_state_dict(lite0_weights())
@@ -326,7 +326,7 @@ def summarize(
         rows[who] = row
     return pd.DataFrame(rows).T.astype(float)
 
-# %% ../nbs/09_evaluate.ipynb #f882dc08
+# %% ../nbs/09_evaluate.ipynb #9a1f469c
 COLUMNS = { # as printed: column of `summarize` -> heading
     'psnr': 'PSNR dB ↑', 'psnr_pooled': 'pooled', 'ab_rmse': 'ab-RMSE ↓', 'ciede2000': 'ΔE 2000 ↓', 'perceptual': 'LPIPS ↓', 'crowd': 'KID ↓', 'fid': 'FID ↓', 'cf': 'colorful', 'dcf': 'ΔCF ↓',
     'dcf_means': 'ΔCF of means', 'cf_abs': 'colorful |·|', 'ssim': 'SSIM (weak)', 'beats_gray': 'beats gray', 'moved': '|ΔL| mean', 'moved_most': '|ΔL| max', 'drawn_in': 'drawn in'}
@@ -343,12 +343,11 @@ def as_text(summary:pd.DataFrame, names:dict, interval:bool=False) -> pd.DataFra
         if not np.isfinite(v) or (who == 'truth' and c not in ('cf','cf_abs')): return '–'
         if c in ('beats_gray','drawn_in'): return f'{v:.0%}'
         if c == 'crowd': return f'{1000*v:.2f} ± {1000*r.crowd_std:.2f}'
-        text = f'{v:.3f}' if c in ('ssim','perceptual') else f'{v:.2f}' if c.startswith('moved') else f'{v:.2f}'
-        low = r.get(f'{c}_low')
-        return f'{text} ({low:.2f}..{r[f"{c}_high"]:.2f})' if interval and low is not None and c != 'ssim' else text
+        low,d = r.get(f'{c}_low'),3 if c in ('ssim','perceptual') else 2
+        return f'{v:.{d}f} ({low:.{d}f}..{r[f"{c}_high"]:.{d}f})' if interval and low is not None and c != 'ssim' else f'{v:.{d}f}'
     return pd.DataFrame({n: {who: cell(who, c) for who in summary.index} for c,n in names.items() if c in summary})
 
-# %% ../nbs/09_evaluate.ipynb #7d66c2b8
+# %% ../nbs/09_evaluate.ipynb #e8d767c4
 def test_rows(manifest:Manifest) -> pd.DataFrame:
     "The photos to judge by: the test split, else the validation split, else all with color."
     for split in ('test','val'):
@@ -368,14 +367,17 @@ def evaluate(
     size:int=256, squash:bool=False, perceptual:bool=True, listing=None
 ) -> tuple: # summary, and lines that belong under the table
     "Judge everybody on the same photos, floors among them, and write scores.csv, summary.json and a page."
+    if size and size < 16: raise BadInput(f'size is {size}: give 16 pixels or more, or 0 for the photos as they are')
     manifest,out = make_manifest(data, listing=listing),Path(out)
     rows = test_rows(manifest)
     pair,crowd,notes = judges() if perceptual else (None, None, [])
     if crowd and len(rows) < 100: notes,crowd = [*notes, f'{crowd.name} is left out: {len(rows)} pictures are too few, 100 is the least'],None
+    if crowd and crowd.name == 'KD-Lite0': notes = [*notes, 'KD-Lite0 is no fair judge of models that began with EfficientNet-Lite0, as the demo and lite0-unet did']
     entrants = [e for make in makers for e in make(manifest, list(rows.file), size, squash)]
-    if len({e.name for e in entrants}) < len(entrants): raise BadInput(f'two of {", ".join(e.name for e in entrants)} have one name: rename a folder')
-    out.mkdir(parents=True, exist_ok=True)
     everybody = entrants + floor_entrants(train_mean(manifest, rows))
+    names = [e.name for e in everybody] + ['truth']
+    if len(set(names)) < len(names): raise BadInput(f'two of {", ".join(names)} have one name: rename a folder')
+    out.mkdir(parents=True, exist_ok=True)
     table,features = all_scores(everybody, rows, manifest.folder, Scores(out/'scores.sqlite'), size, squash, pair, crowd)
     summary = summarize(table, features, crowd)
     if manifest.left_out(): notes = [*notes, manifest.left_out()]

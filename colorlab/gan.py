@@ -18,6 +18,7 @@ from torch import nn
 from torch.amp import GradScaler
 from .lab import BadInput, SPACES
 from .learner import PRECISIONS, Run, Settings, bicubic, build, fill, named_function, save_model
+from .unet import strided
 
 # %% ../nbs/07_gan.ipynb #1cd58c61
 def pair(
@@ -29,15 +30,14 @@ def pair(
     if (n := x.shape[1] + y.shape[1]) == ni: return torch.cat([x, y], 1)
     raise BadInput(f'this discriminator judges {ni} channels, and the space gives {x.shape[1]} + {y.shape[1]}: build it with ni={n}')
 
-# %% ../nbs/07_gan.ipynb #325c1702
+# %% ../nbs/07_gan.ipynb #82daa6d0
 def disc_conv(
     ni:int, nf:int, # channels in and out
     norm=nn.BatchNorm2d, # or None
     stride:int=2 # 2 halves the picture, 1 takes one pixel off
 ) -> nn.Sequential:
     "Convolution 4×4, normalization, LeakyReLU 0.2: the brick of the reports' discriminators."
-    layers = [nn.Conv2d(ni, nf, 4, stride, 1, bias=norm is None)] + ([norm(nf)] if norm else []) + [nn.LeakyReLU(.2)]
-    return nn.Sequential(*layers)
+    return nn.Sequential(*strided(nn.Conv2d, ni, nf, norm, partial(nn.LeakyReLU, .2), stride))
 
 # %% ../nbs/07_gan.ipynb #bd30c2e7
 class DeepCNN(nn.Module):
@@ -153,8 +153,7 @@ class Adversary(Callback):
         x,y = (torch.zeros(settings.bs, n, s, s, device='meta') for n,s in ((space.nx, settings.size//space.times), (space.ny, settings.size)))
         if self.init: named_function(self.init)
         if self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
-        try: made = gen(x)
-        except RuntimeError as e: raise BadInput(f'{settings.arch} cannot color {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}') from e
+        made = gen(x)
         if made.shape != y.shape: raise BadInput(f'{settings.arch} makes {tuple(made.shape[1:])} and not the {tuple(y.shape[1:])} of the space {settings.space}: an adversary cannot judge that')
         try: self.disc(x, y)
         except BadInput: raise
@@ -162,8 +161,8 @@ class Adversary(Callback):
 
     def before_fit(self):
         device,precision = torch.device(self.dls.device),self.settings.precision
-        if not self.saved and self.init: named_function(self.init)(self.disc)
         if not self.saved and self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
+        elif not self.saved and self.init: named_function(self.init)(self.disc)
         self.disc.train().to(device, memory_format=torch.channels_last if self.settings.channels_last else torch.preserve_format)
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
         self.amp = partial(torch.autocast, device.type, PRECISIONS[precision], enabled=precision != 'float32')
@@ -171,7 +170,7 @@ class Adversary(Callback):
         for part in ('disc_opt','disc_scaler'):
             if self.saved: getattr(self, part).load_state_dict(self.saved[part])
         whole = getattr(self.learn, 'gradient_accumulation', None) # where memory is short, a batch comes in parts
-        self.parts = whole.n_acc//self.dls.train.bs if whole else 1
+        self.parts = -(-whole.n_acc//self.dls.train.bs) if whole else 1
 
     def before_epoch(self): self.noted = dict(adv_loss=[], d_loss=[], d_right=[])
     def before_batch(self): self.label = dict(real=random.uniform(*self.real), fake=random.uniform(*self.fake))

@@ -560,13 +560,13 @@ def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
     if manifest.left_out(): print(manifest.left_out())
     return settings,manifest
 
-# %% ../nbs/03_learner.ipynb #a827b6ce
+# %% ../nbs/03_learner.ipynb #ec7c1168
 def new_model(settings:Settings, classes=(), pretrained:bool=True) -> nn.Module:
     "The network of a run, freshly initialized from its seed, with pretrained weights where the settings name some."
     torch.manual_seed(settings.seed); np.random.seed(settings.seed); random.seed(settings.seed)
     model = build(settings.arch, settings.args, classes)
-    if settings.init and pretrained: named_function(settings.init)(model)
-    if settings.warm_start and pretrained: fill(model, settings.warm_start)
+    if pretrained and settings.warm_start: fill(model, settings.warm_start)
+    elif pretrained and settings.init: named_function(settings.init)(model)
     return model
 
 # %% ../nbs/03_learner.ipynb #42ff65b0
@@ -628,7 +628,7 @@ def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:
     run.save(settings) # of a resumed run, now that its photos are known to be there
     if not (run/'floors.csv').exists(): write_floors(run, dls)
     learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
-    if parts > 1: learn.add_cb(GradientAccumulation(dls.train.bs*parts))
+    if parts > 1: learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
     if progress: learn.add_cb(Progress(run.floors()))
     learn.add_cbs(cbs)
     done = state['epochs'] if state else 0

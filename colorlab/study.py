@@ -8,10 +8,10 @@ __all__ = ['KINDS', 'SEATS', 'TRUTH', 'CONSENT', 'PRIVATE', 'COLUMNS', 'MORE', '
            'plan_raters', 'study_picture', 'alike', 'by_name', 'matched', 'versions_of', 'card', 'check_cards', 'named',
            'lots', 'whole_folder', 'show_photos', 'build_study', 'pack', 'base64_of', 'write_json', 'Answers', 'digest',
            'service', 'read_design', 'read_json', 'bearer', 'sent', 'checked', 'serve_study', 'csv_rows', 'from_form',
-           'form_rater', 'from_file', 'read_answers', 'many', 'plain', 'check_row', 'decoded', 'value_of',
-           'krippendorff', 'share_interval', 'holm', 'Analysis', 'compare', 'mean_of', 'analyze', 'p_words', 'verdict',
-           'name_of', 'sentence', 'capital', 'fooling', 'in_words', 'draw', 'write_report', 'forget_rater', 'forget_in',
-           'write_csv', 'answer_files', 'read_key', 'read_text', 'named_folders', 'export_answers']
+           'form_rater', 'stored_rows', 'from_file', 'read_answers', 'many', 'plain', 'check_row', 'decoded',
+           'value_of', 'krippendorff', 'share_interval', 'holm', 'Analysis', 'compare', 'mean_of', 'analyze', 'p_words',
+           'verdict', 'name_of', 'sentence', 'capital', 'fooling', 'in_words', 'draw', 'write_report', 'forget_rater',
+           'forget_in', 'write_csv', 'answer_files', 'read_key', 'read_text', 'named_folders', 'export_answers']
 
 # %% ../nbs/10_study.ipynb #adc9923e
 import csv, hashlib, io, json, math, re, secrets, shutil, sqlite3, tempfile
@@ -547,7 +547,7 @@ def serve_study(
     except ImportError: raise BadInput('the service needs two more packages: pip install "colorlab[study]"') from None
     uvicorn.run(service(folder), host=host, port=port, access_log=False, log_level='warning', server_header=False)
 
-# %% ../nbs/10_study.ipynb #1394ea92
+# %% ../nbs/10_study.ipynb #03c49688
 COLUMNS = 'study','rater','trial','shown','answer','seconds'
 
 def csv_rows(path) -> list: # of lists of texts, all of one length
@@ -577,13 +577,19 @@ def form_rater(row:list) -> str:
     "Forms know no codes: the time and all the answers together name a rater, so that a row met twice is one."
     return 'form-' + hashlib.sha256('\0'.join(row).encode()).hexdigest()[:8]
 
+def stored_rows(path) -> list: # of rater, trial, shown, answer, seconds
+    "The rows of a service's database; reading changes nothing in it."
+    if not Path(path).exists(): raise BadInput(f'{path}: there is no such file')
+    try:
+        with closing(sqlite3.connect(f'{Path(path).resolve().as_uri()}?mode=ro', uri=True)) as db:
+            return db.execute('select rater, trial, shown, answer, seconds from answers order by rater, trial').fetchall()
+    except sqlite3.DatabaseError as e: raise BadInput(f'{path}: cannot be read as the answers of a study ({e})') from None
+
 def from_file(path) -> list[dict]:
     "One file of answers, whatever kind."
     path = Path(path)
     if path.suffix in ('.sqlite', '.db'):
-        if not path.exists(): raise BadInput(f'{path}: there is no such file')
-        try: return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n,r in enumerate(Answers(path).table(), 1)]
-        except sqlite3.DatabaseError as e: raise BadInput(f'{path}: cannot be read as the answers of a study ({e})') from None
+        return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n,r in enumerate(stored_rows(path), 1)]
     rows = csv_rows(path)
     if tuple(rows[0]) == COLUMNS: return [dict(zip(COLUMNS, r), line=n) for n,r in enumerate(rows[1:], 2)]
     return from_form(path, rows)
@@ -813,7 +819,7 @@ def write_report(a:Analysis, path) -> Path:
     plt.close(fig)
     return write_page('answers.html', path, a=a, words=in_words(a), figure='data:image/png;base64,' + base64_of(out.getvalue()), kind=kind_of(a.key['kind']))
 
-# %% ../nbs/10_study.ipynb #f4aac353
+# %% ../nbs/10_study.ipynb #ed246cca
 def forget_rater(
     where, # a study's folder, a database, a CSV file of the page, or a folder of such files
     rater:str
@@ -822,6 +828,7 @@ def forget_rater(
     where = Path(where)
     if not where.exists(): raise BadInput(f'{where}: is not there')
     files = [where] if where.is_file() else sorted({*where.glob('*.sqlite'), *where.glob('*.csv'), *where.glob('answers/*.csv')})
+    for f in files: stored_rows(f) if f.suffix in ('.sqlite', '.db') else csv_rows(f) # one that is torn is met before another is changed
     gone = [n for f in files if (n := forget_in(f, rater)) is not None]
     if not gone: raise BadInput(f'{where}: holds nothing of a rater {rater}; the code stands on the last screen and in the column rater')
     return sum(gone)

@@ -97,6 +97,11 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     colorlab('train', *common, '--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path/'gan')
     s = json.loads((tmp_path/'gan'/'settings.json').read_text())
     (_, adversary), = s['callbacks']
+    same = ['train', *common, '--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path/'gan', '--resume']
+    colorlab(*same) # the same command goes on: here it is done already
+    for left_out in (['train', '--out', tmp_path/'gan', '--resume'], ['train', '--gan', 'lsgan', '--out', tmp_path/'gan', '--resume']): colorlab(*left_out)
+    one_line(colorlab(*same, '--disc', 'mlp', check=False), 'was started with callbacks', 'start a new run')
+    one_line(colorlab(*same, '--l1-weight', 7, check=False), 'was started with callbacks', 'start a new run')
     assert (s['arch'], s['size'], s['vflip'], adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == ('colorlab.cnn:Autoencoder', 64, .5, 'lsgan', 10, 3)
     assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path/'gan'/'history.csv')) and (tmp_path/'gan'/'disc.safetensors').exists()
     colorlab('train', *common, '--arch', 'autoencoder', '--size', 64, '--warm-start', tmp_path/'gan', '--freeze', r'layers\.0', '--out', tmp_path/'warm')
@@ -106,3 +111,10 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path/'no', check=False), 'R4-cgan')
     one_line(colorlab('colorize', photos, '--model', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'c', check=False), 'is a discriminator')
     assert not (tmp_path/'no').exists()
+    small = ['train', *common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path/'r0']
+    colorlab(*small)
+    colorlab(*small, '--resume')
+    colorlab('train', *common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path/'r4') # another network, in the space of the preset
+    assert json.loads((tmp_path/'r4'/'settings.json').read_text())['space'] == 'rgb'
+    said = colorlab('train', *common, '--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path/'timm').stdout # an address brings no weights along
+    assert 'begins with random weights, --arch lite0-unet with pretrained ones' in said

@@ -3,6 +3,7 @@ import shutil, signal, sqlite3, subprocess, sys, time
 from pathlib import Path
 import pandas as pd
 from PIL import Image
+from colorlab.doctor import diagnose, write_doctor
 from conftest import colorlab, sample
 
 
@@ -23,6 +24,14 @@ def test_what_it_finds_training_can_follow(photos, tmp_path):
     assert set(used.file) == set(listing.index) and used.groupby('group').split.nunique().max() == 1
     bad = colorlab('train', '--data', photos, '--listing', tmp_path/'page.html', '--epochs', 1, '--out', tmp_path/'other', check=False)
     assert bad.returncode == 1 and bad.stderr.count('\n') == 1 and 'page.html' in bad.stderr and not (tmp_path/'other').exists()
+
+
+def test_a_name_with_brackets_has_its_picture(photos, tmp_path):
+    Image.open(next(photos.rglob('*.jpg'))).convert('L').save(photos/'IMG (1).jpg')
+    found = diagnose(photos)
+    with_it = write_doctor(found, tmp_path/'page.html').read_text(encoding='utf-8').count('data:image')
+    (photos/'IMG (1).jpg').rename(photos/'IMG.jpg')
+    assert write_doctor(diagnose(photos), tmp_path/'page.html').read_text(encoding='utf-8').count('data:image') == with_it
 
 
 def test_killed_it_goes_on(tmp_path, monkeypatch):

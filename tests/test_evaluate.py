@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 from colorlab.data import make_manifest
+from colorlab.evaluate import first_of, lite0_features
 from conftest import colorlab
 from test_cli import one_line
 
@@ -39,6 +40,24 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
     for name in ('scores.csv', 'summary.json'): assert (tmp_path/'cut'/name).read_bytes() == (tmp_path/'whole'/name).read_bytes()
 
 
+def test_a_model_that_comes_along_is_found_beside_a_folder_of_its_name(photos, tmp_path):
+    (tmp_path/'demo').mkdir() # as `colorlab demo` leaves it
+    done = colorlab('evaluate', 'demo', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path/'out', cwd=tmp_path)
+    assert 'drawn in' in done.stdout and 'demo' in done.stdout
+
+
+def test_nobody_is_judged_by_what_it_has_learned(photos, tmp_path):
+    run = tmp_path/'run'
+    colorlab('train', '--arch', 'cnn', '--data', photos, '--size', 32, '--epochs', 1, '--bs', 4, '--seed', 1, '--out', run) # another seed, another split
+    judge = ['evaluate', run, '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path/'out']
+    one_line(colorlab(*judge, check=False), 'has learned', 'of these 5 photos', f'--listing {run/"manifest.csv"}')
+    one_line(colorlab('evaluate', run/'model.safetensors', *judge[2:], check=False), 'has learned')
+    assert not (tmp_path/'out').exists()
+    colorlab(*judge, '--listing', run/'manifest.csv')
+    judged = set(pd.read_csv(tmp_path/'out'/'scores.csv').file)
+    assert judged == set(pd.read_csv(run/'manifest.csv').query('split == "val"').file)
+
+
 def test_what_does_not_fit_is_said(photos, tmp_path):
     shutil.copytree(photos, tmp_path/'colored')
     def fails(*words, what=tmp_path/'colored', out=tmp_path/'out', data=photos):
@@ -56,3 +75,17 @@ def test_what_does_not_fit_is_said(photos, tmp_path):
     fails('/proc', out='/proc/out', what='demo')
     for f in photos.rglob('*.jpg'): Image.open(f).convert('L').save(f)
     fails('has color', what='demo')
+
+
+def test_names_and_sizes_that_cannot_be_are_said(photos, tmp_path):
+    for name in ('gray', 'truth'):
+        shutil.copytree(photos, tmp_path/name)
+        one_line(colorlab('evaluate', tmp_path/name, '--data', photos, '--out', tmp_path/'out', '--no-perceptual', check=False), 'have one name', 'rename')
+    one_line(colorlab('evaluate', 'demo', '--data', photos, '--size', 8, '--out', tmp_path/'out', '--no-perceptual', check=False), 'size is 8', '16')
+    assert not (tmp_path/'out').exists()
+
+
+def test_a_judge_that_lacks_its_package_is_missing_before_it_is_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torchmetrics', None) # not installed
+    judge, notes = first_of(lite0_features)
+    assert judge is None and 'lite0_features is not to be had here' in notes[0]

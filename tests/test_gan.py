@@ -2,6 +2,7 @@
 import json, os, random, signal, subprocess, sys, time
 import pandas as pd, pytest, torch
 from safetensors.torch import load_file
+from colorlab.gan import TimmDisc
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
 SCRIPT = 'import json, sys; from colorlab.learner import train; train(**json.loads(sys.argv[1]))'
@@ -17,6 +18,13 @@ def finish(**kw):
     out, err = p.communicate()
     assert p.returncode == 0, err
     return out
+
+
+def test_any_encoder_of_timm_fills_a_unet_and_a_discriminator(monkeypatch):
+    import timm
+    from colorlab import unet
+    monkeypatch.setattr(unet, 'downloaded', lambda name, instead, **how: timm.create_model(name, **how)) # without a network
+    for model in (unet.TimmUNet(encoder='efficientnet_b0'), TimmDisc(encoder='efficientnet_b0'), TimmDisc(encoder='resnet18')): unet.timm_encoder(model)
 
 
 def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')

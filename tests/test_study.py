@@ -203,7 +203,7 @@ def test_the_commands(box, tmp_path):
     colorlab('study', 'forget', folder, 'rater2')
     assert '5 raters gave 20' in colorlab('study', 'analyze', folder).stdout
     whole = (folder/'answers'/'0.csv').read_text()
-    bad = {'torn': whole[:-20], 'is no answer': whole.replace(',1.5\n', ',1.5\n').replace(whole.splitlines()[1], whole.splitlines()[1].rsplit(',', 2)[0] + ',NaN,1.5'),
+    bad = {'torn': whole[:-20], 'is no answer': whole.replace(whole.splitlines()[1], whole.splitlines()[1].rsplit(',', 2)[0] + ',NaN,1.5'),
            'another study': whole.replace(key['study'], 'other'), 'neither': 'a,b\n1,2\n'}
     for words, text in bad.items():
         (folder/'answers'/'0.csv').write_text(text)

@@ -152,7 +152,7 @@ def own_listing(folder) -> pd.DataFrame|None:
     found = (read_listing(Path(folder)/name) for name in LISTINGS if (Path(folder)/name).is_file())
     return next((listing for listing in found if listing is not None), None)
 
-# %% ../nbs/01_data.ipynb #28cab4da
+# %% ../nbs/01_data.ipynb #c812bcfa
 def coco_sample(path) -> pd.DataFrame: # files of fastai's COCO sample, 10,000 to train and 2,000 to validate (R1.1)
     "21,837 photos of COCO; the annotations are CC-BY 4.0, the photos belong to their Flickr authors."
     files = photo_files(path)
@@ -174,6 +174,8 @@ def ncd(path) -> pd.DataFrame: # a folder for each of 20 fruits and vegetables (
     "723 photos of fruits and vegetables on white; a folder of gray versions beside them is passed over."
     files = [f for f in photo_files(path) if not any('gray' in part.lower() or 'grey' in part.lower() for part in f.split('/')[:-1])]
     if not files: raise BadInput(f'{path}: holds nothing but gray versions')
+    empty = [d.name for d in sorted(Path(path).iterdir()) if d.is_dir() and not any(f.startswith(f'{d.name}/') for f in photo_files(path))]
+    if empty: raise BadInput(f'{path}: its class {empty[0]} holds no photo; fetch the set again, or delete that folder')
     return pd.DataFrame(dict(file=files))
 
 DATASETS = { # name -> how to list it, where to get it

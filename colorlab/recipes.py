@@ -6,7 +6,7 @@
 __all__ = ['ADAM', 'PRESETS', 'DISCS', 'NETWORKS', 'T4', 'SMALL', 'adversary', 'patches', 'fitted', 'with_adversary', 'network',
            'preset', 'catalog', 'operations', 'estimate', 'narrower', 'shrunk', 'few_photos', 'fine_tune', 'nogan']
 
-# %% ../nbs/12_recipes.ipynb #d5711c39
+# %% ../nbs/12_recipes.ipynb #29cf86e3
 import os, shutil
 from dataclasses import asdict
 from inspect import signature
@@ -132,7 +132,7 @@ def estimate(
     hours = operations(wanted)*photos*wanted['epochs'] / T4 / 3600
     return f'{photos:,} photos, {wanted["epochs"]} epochs: about {hours:.1f} hours on a T4 (estimated from {operations(wanted)/1e9:.0f} billion operations a photo)'
 
-# %% ../nbs/12_recipes.ipynb #37f4fc49
+# %% ../nbs/12_recipes.ipynb #8b1863d7
 SMALL = bool(os.environ.get('IN_TEST')) # set by nbdev-test
 
 def narrower(
@@ -149,14 +149,14 @@ def narrower(
 def shrunk(
     wanted:dict # settings of a system
 ) -> dict:
-    "The same system with an eighth of its channels, for one epoch of a few photos; a classifier that needs no network."
+    "The same system with an eighth of its channels and a bolder rate, for one epoch of a few photos; a classifier that needs no network."
     small = narrower(wanted, 8)
     if 'classifier' in small['args']: small |= dict(args=small['args'] | dict(classifier='tf_efficientnet_lite0'), init='colorlab.koala:lite0_classifier')
-    return small | dict(epochs=1, bs=3)
+    return small | dict(epochs=SMALL_EPOCHS, bs=3 if SMALL_PHOTOS < 32 else 8, lr=4*small['lr'])
 
 def few_photos(
     folder, # to be made
-    n:int=8
+    n:int=SMALL_PHOTOS
 ) -> str:
     "Some photos of the sample in a folder of their own."
     files = [f for f in photo_files(sample_folder()) if f.startswith('scenes')][::256//n]
@@ -176,7 +176,7 @@ def fine_tune(
     same = {k: header[k] for k in ('arch','args','space','size')}
     return train(out, data=str(data), warm_start=str(path.resolve()), epochs=epochs, lr=lr, **same | changes)
 
-# %% ../nbs/12_recipes.ipynb #60c468e7
+# %% ../nbs/12_recipes.ipynb #de771025
 def nogan(
     alone, # a run whose generator learned without an adversary
     out, # folder of the new run

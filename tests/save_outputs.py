@@ -30,8 +30,9 @@ def run(path):
     "Run one notebook where it lies, small as in the tests; cells that nbdev would skip keep no output."
     nb = nbformat.read(path, as_version=4)
     whole, nb.cells = nb.cells, [c for c in nb.cells if SKIPPED not in c.source]
-    os.environ['IN_TEST'] = '1'
-    NotebookClient(nb, timeout=600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
+    os.environ.update(IN_TEST='1')
+    if path.parent.name == 'train': os.environ.update(COLORLAB_SMALL_PHOTOS='200', COLORLAB_SMALL_EPOCHS='25') # else there were nothing to see
+    NotebookClient(nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
     for cell in nb.cells:
         if cell.cell_type == 'code': cell.outputs = [slim(o) for o in cell.outputs if wanted(o)]
     nb.cells = whole
@@ -42,4 +43,4 @@ def run(path):
 
 
 if __name__ == '__main__':
-    for path in [Path(p).resolve() for p in sys.argv[1:]] or sorted((root/'nbs').glob('*.ipynb')): run(path) # what tests run of nbs/train is too small to show
+    for path in [Path(p).resolve() for p in sys.argv[1:]] or sorted((root/'nbs').glob('*.ipynb')): run(path) # those of nbs/train take long: name them

@@ -329,7 +329,7 @@ def cache_photos(
         for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo)
     return PhotoCache(path, shapes)
 
-# %% ../nbs/01_data.ipynb #3550c5ca
+# %% ../nbs/01_data.ipynb #b38aa3a9
 class PhotoLoader:
     "Batches of (x, y) from cached photos; in training shuffled, cropped at random and flipped, otherwise cropped in the middle."
     def __init__(self, cache:PhotoCache, space:Space, size:int, bs:int=16, train:bool=False,
@@ -363,7 +363,7 @@ class PhotoLoader:
         "Bytes (N, 3, H, W) to the space's `x` and `y`, on the device; `flips` (N, 2) says which are mirrored, and which upside down."
         pieces = (p.flip([axis for axis,flip in zip((-1,-2), f) if flip]) for p,f in zip(photos.to(self.device), flips))
         if torch.device(self.device).type != 'cpu': return self.space.split(torch.stack(list(pieces)))
-        x,y = (np.empty((len(photos), n, self.size, self.size), np.float32) for n in (self.space.nx, self.space.ny))
+        x,y = (np.empty((len(photos), n, side, side), np.float32) for n,side in ((self.space.nx, self.size//self.space.times), (self.space.ny, self.size)))
         for i,p in enumerate(pieces): x[i],y[i] = self.space.split(p.numpy()) # one photo fits the processor's cache, and NumPy has the faster cube root
         return torch.from_numpy(x),torch.from_numpy(y)
 

@@ -6,7 +6,7 @@
 __all__ = ['GAN_LOSSES', 'pair', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc', 'GanLoss', 'bce', 'mse', 'mae', 'still',
            'Adversary']
 
-# %% ../nbs/07_gan.ipynb #69903d33
+# %% ../nbs/07_gan.ipynb #b71fe6c4
 import math, random
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def still(disc:nn.Module):
         disc.requires_grad_(True)
         for m in norms: m.track_running_stats = True
 
-# %% ../nbs/07_gan.ipynb #6b5f4145
+# %% ../nbs/07_gan.ipynb #3a4e79b8
 class Adversary(Callback):
     "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9)."
     order,run_valid = 20,False # later than `Precision`: one half precision must end before the next, or stale copies of weights are used

@@ -7,9 +7,9 @@ __all__ = ['MARKS', 'RECIPE', 'FEW', 'System', 'one_at_a_time', 'every', 'label'
            'plan', 'write_listings', 'listing', 'settings_of', 'run_stage', 'run_all', 'truths', 'paint',
            'keep_lightness', 'score_all', 'judge_mark', 'judge_stage', 'of_system', 'row_of', 'tabulate', 'effort',
            'plot_progress', 'plot_losses', 'losses_of', 'gallery', 'same_tournament', 'compare', 'frozen_manifest',
-           'test_sets', 'ground', 'report_on', 'svg', 'write_compare']
+           'test_sets', 'ground', 'with_parts', 'report_on', 'svg', 'write_compare']
 
-# %% ../nbs/13_compare.ipynb #6798bda9
+# %% ../nbs/13_compare.ipynb #cbcaa1e9
 import io, json, re, shutil, time
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
@@ -142,7 +142,7 @@ def plan(systems:list, seeds:list) -> list:
         if s.name not in todo or todo[s.name].last < s.last: todo[s.name] = s
     return list(todo.values())
 
-# %% ../nbs/13_compare.ipynb #2fb4bbd0
+# %% ../nbs/13_compare.ipynb #03700493
 def write_listings(
     manifest:Manifest, systems:list,
     parts:dict, # name -> regular expression for the files
@@ -305,7 +305,7 @@ def effort(systems:list, seeds:list, out:Path) -> pd.DataFrame: # a row a system
         if ends: rows[label(system, systems[0])] = pd.DataFrame(ends).mean().to_dict() | dict(seeds=len(ends))
     return pd.DataFrame(rows).T.round(1)
 
-# %% ../nbs/13_compare.ipynb #51b1243c
+# %% ../nbs/13_compare.ipynb #52cc9c95
 def plot_progress(systems:list, seeds:list, scores:dict, where:str, measure:str='ab_rmse'):
     "How the measure moved over the budget, a panel for each thing that was changed, a band from the worst to the best seed; returns the matplotlib figure."
     from matplotlib.figure import Figure
@@ -317,7 +317,8 @@ def plot_progress(systems:list, seeds:list, scores:dict, where:str, measure:str=
             if any(getattr(s, n) != getattr(center, n) for n in varied if n != name): continue
             t = of_system(s, seeds, scores, MARKS)
             if not len(t): continue
-            t = t[(t.set == where) & (t.kept == (s.space != 'lab'))].groupby(['mark','seed'])[measure].mean().unstack()
+            t = t[(t.set == where) & (t.kept == (s.space != 'lab')) & t.file.isin(t.file[t.mark < 1])] # at the last mark more photos are scored
+            t = t.groupby(['mark','seed'])[measure].mean().unstack()
             line, = ax.plot(t.index*100, t.mean(axis=1), marker='o', ms=3, label=str(getattr(s, name)))
             ax.fill_between(t.index*100, t.min(axis=1), t.max(axis=1), color=line.get_color(), alpha=.15, lw=0)
         ax.set(title=name, xlabel='% of the budget'); ax.legend(frameon=False, fontsize=8); ax.spines[['top','right']].set_visible(False)
@@ -394,7 +395,7 @@ def compare(
     run_all(plan(systems, list(seeds)), out, budget, data=data, device=device, **how)
     return report_on(out, systems, list(seeds), perceptual)
 
-# %% ../nbs/13_compare.ipynb #2f216a79
+# %% ../nbs/13_compare.ipynb #c04fd719
 def frozen_manifest(data:str, path:Path) -> Manifest:
     "The photos as they were when the tournament began."
     if not path.exists(): make_manifest(data).save(path)
@@ -413,18 +414,22 @@ def ground(manifest:Manifest, sets:dict, pair=None) -> pd.DataFrame: # as `score
     return pd.concat(score_all(rgb, truth, pair).assign(set=name, file=files, who=who) for name,(files,truth) in sets.items()
                      for who,rgb in floors(truth/255, ab).items() if who != 'random-ab')
 
+def with_parts(table:pd.DataFrame, parts:dict) -> pd.DataFrame:
+    "The same scores, and those of the test photos in each part once more, as a set of their own."
+    return pd.concat([table, *(table[(table.set == 'test') & table.file.str.contains(p)].assign(set=f'test, {name}') for name,p in parts.items() if p)])
+
 def report_on(out, systems:list, seeds:list, perceptual:bool=True) -> dict: # name of a set -> table
     "Judge what is done so far; write tables and the page."
     out,about = Path(out),json.loads((Path(out)/'tournament.json').read_text())
     manifest = frozen_manifest(about['data'], out/'manifest.csv')
     sets,pair = test_sets(manifest, about['size']),judges()[0] if perceptual else None
     done = [s for s in plan(systems, seeds) if (out/'runs'/s.name/'marks.csv').exists()]
-    scores = {s.name: judge_stage(s, out, sets, pair) for s in tqdm(done, desc='judging', unit='stage')}
-    floor = ground(manifest, sets, pair)
-    tables = {name: tabulate(systems, seeds, scores, floor, name).rename(columns={'perceptual ↓': f'{pair.name} ↓' if pair else ''}) for name in sets}
+    scores = {s.name: with_parts(judge_stage(s, out, sets, pair), about['parts']) for s in tqdm(done, desc='judging', unit='stage')}
+    floor = with_parts(ground(manifest, sets, pair), about['parts'])
+    tables = {name: tabulate(systems, seeds, scores, floor, name).rename(columns={'perceptual ↓': f'{pair.name} ↓' if pair else ''}) for name in floor.set.unique()}
     for name,table in tables.items():
         with whole_file(out/f'{name}.csv') as part: table.to_csv(part)
-    write_compare(out, systems, seeds, about, sets, scores, tables)
+    write_compare(out, systems, seeds, about, sets, scores, tables, floor.groupby('set').file.nunique().to_dict())
     return tables
 
 def svg(fig) -> str:
@@ -433,10 +438,10 @@ def svg(fig) -> str:
     fig.savefig(text, format='svg', transparent=True)
     return text.getvalue()[text.getvalue().index('<svg'):]
 
-def write_compare(out:Path, systems:list, seeds:list, about:dict, sets:dict, scores:dict, tables:dict) -> Path:
+def write_compare(out:Path, systems:list, seeds:list, about:dict, sets:dict, scores:dict, tables:dict, n:dict) -> Path:
     "The page: tables, curves, losses, and the same photos for all."
     rows = {name: gallery(systems, seeds[0], out, truth[:8]) for name,(_,truth) in sets.items()}
     pictures = {name: {who: jpeg(rgb_to_img(make_grid(rgb, nrow=len(rgb), padding=2, pad_value=1.))) for who,rgb in r.items()} for name,r in rows.items()}
     curves = {name: {m: svg(plot_progress(systems, seeds, scores, name, m)) for m in ('ab_rmse','colorfulness')} for name in sets}
-    return write_page('compare.html', out/'report.html', about=about, seeds=seeds, n={name: len(files) for name,(files,_) in sets.items()}, tables=tables,
+    return write_page('compare.html', out/'report.html', about=about, seeds=seeds, n=n, tables=tables,
                       effort=effort(systems, seeds, out), pictures=pictures, curves=curves, losses=svg(plot_losses(systems, seeds, out)))

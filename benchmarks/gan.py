@@ -53,7 +53,7 @@ class InTurn(Callback):
         self.timed('textbook', lambda: textbook(*self.nets, self.dls.train))
 
 
-def side_by_side(name, size, device, photos, bs, epochs=4, peak=None):
+def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
     "One preset at one size."
     best = dict(precision='bf16' if device == 'cuda' else fast_precision(), channels_last=True)
     wanted = preset(name, size=size, bs=bs, epochs=epochs, sample_epochs=[], data=str(photos)) | best
@@ -78,8 +78,8 @@ def side_by_side(name, size, device, photos, bs, epochs=4, peak=None):
 def main(device='cpu', peak=None):
     print(machine(), torch.get_num_threads(), 'threads, TF32', 'on' if torch.backends.cuda.matmul.allow_tf32 else 'off in products,', 'on' if torch.backends.cudnn.allow_tf32 else 'off', 'in convolutions')
     with tempfile.TemporaryDirectory() as tmp:
-        photos = few_photos(Path(tmp)/'photos', 40 if device == 'cpu' else 250)
-        for name, size in (('R2-unet', 128), ('R1', 256)): side_by_side(name, size, device, photos, 4 if device == 'cpu' else 32, peak=float(peak) if peak else None)
+        photos = few_photos(Path(tmp)/'photos', 80 if device == 'cpu' else 250)
+        for name, size in (('R2-unet', 128), ('R1', 256)): side_by_side(name, size, device, photos, 16 if device == 'cpu' else 32, peak=float(peak) if peak else None)
 
 
 if __name__ == '__main__': main(*sys.argv[1:])

@@ -52,7 +52,7 @@ def open_page(page:Path):
     if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')): return
     typer.launch(str(page))
 
-# %% ../nbs/17_cli.ipynb #f7014940
+# %% ../nbs/17_cli.ipynb #6cce7728
 @app.command()
 def train(
     out: Annotated[Path|None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')] = None,

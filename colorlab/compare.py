@@ -9,9 +9,8 @@ __all__ = ['MARKS', 'RECIPE', 'FEW', 'System', 'one_at_a_time', 'every', 'label'
            'plot_progress', 'plot_losses', 'losses_of', 'gallery', 'same_tournament', 'compare', 'frozen_manifest',
            'test_sets', 'ground', 'with_parts', 'report_on', 'svg', 'write_compare']
 
-# %% ../nbs/13_compare.ipynb #cbcaa1e9
+# %% ../nbs/13_compare.ipynb #bb24c267
 import io, json, re, shutil, time
-from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +22,7 @@ from tqdm.auto import tqdm
 from .lab import BadInput, LAB, SPACES, open_photo, rgb_to_img, rgb_to_lab, sample_folder, split_lab, whole_file
 from .data import Manifest, find_dataset, make_manifest
 from .doctor import jpeg, write_page
-from .learner import Run, Settings, check_settings, colorfulness, floors, load_model, predict, save_model, score, train
+from .learner import Average, Run, Settings, check_settings, colorfulness, floors, load_model, predict, save_model, score, train
 from .evaluate import fit, interval, judges, paired_interval, test_rows, train_mean
 from .recipes import narrower, network, with_adversary
 
@@ -75,7 +74,7 @@ def seconds(device) -> float:
     if torch.device(device).type == 'cuda': torch.cuda.synchronize()
     return time.perf_counter()
 
-# %% ../nbs/13_compare.ipynb #e17eaede
+# %% ../nbs/13_compare.ipynb #f2cd29b8
 MARKS = .125,.25,.5,.75,1. # of the budget
 
 class Clock(Callback):
@@ -85,34 +84,28 @@ class Clock(Callback):
         first:float=0., last:float=1., # the part of the budget
         decay:float=.998 # of the average, for each step
     ):
-        self.run_folder,self.budget,self.first,self.decay = run,budget,first,decay
+        self.run_folder,self.budget,self.first,self.average = run,budget,first,Average(decay)
         self.todo = [m for m in MARKS if first < m < last] + [last]
 
     def before_fit(self):
-        self.spent,self.rows,self.steps,self.average = dict(seconds=0., photos=0),[],0,deepcopy(self.model).eval()
+        self.spent,self.rows = dict(seconds=0., photos=0),[]
+        self.average.start(self.model)
 
     def before_train(self): self.at = seconds(self.dls.device)
 
     def after_batch(self):
         now = seconds(self.dls.device)
         self.spent['seconds'] += now - self.at; self.spent['photos'] += len(self.xb[0])
-        self.follow()
+        self.average.follow(self.model)
         while self.todo and self.spent[self.budget.unit] >= (self.todo[0] - self.first)*self.budget.amount: self.keep(self.todo.pop(0))
         if not self.todo:
             with whole_file(self.run_folder/'marks.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
             raise CancelFitException
         self.at = seconds(self.dls.device)
 
-    @torch.no_grad()
-    def follow(self):
-        "Move the average a little toward the weights; at first, when they change most, faster."
-        self.steps += 1
-        weight = 1 - min(self.decay, (self.steps + 1)/(self.steps + 10))
-        for a,w in zip(self.average.state_dict().values(), self.model.state_dict().values()): a.lerp_(w, weight) if a.is_floating_point() else a.copy_(w)
-
     def keep(self, mark:float):
         s = self.settings
-        save_model(self.average, self.run_folder/f'{mark:g}.safetensors', s.arch, s.args, s.space, s.size)
+        save_model(self.average.kept, self.run_folder/f'{mark:g}.safetensors', s.arch, s.args, s.space, s.size)
         self.rows.append(dict(mark=mark, **self.spent, epochs=self.spent['photos']/len(self.dls.train.dataset)))
 
 # %% ../nbs/13_compare.ipynb #ee2f971c

@@ -6,7 +6,7 @@
 __all__ = ['GAN_LOSSES', 'pair', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc', 'GanLoss', 'bce', 'mse', 'mae', 'still',
            'Adversary']
 
-# %% ../nbs/07_gan.ipynb #b71fe6c4
+# %% ../nbs/07_gan.ipynb #db461537
 import math, random
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fastai.callback.core import Callback, CancelBatchException
 from torch import nn
 from torch.amp import GradScaler
 from .lab import BadInput, SPACES
-from .learner import PRECISIONS, Run, Settings, bicubic, build, fill, named_function, save_model
+from .learner import PRECISIONS, Run, Settings, bicubic, build, fill, first, named_function, predict, save_model
 from .unet import strided
 
 # %% ../nbs/07_gan.ipynb #1cd58c61
@@ -127,7 +127,7 @@ def still(disc:nn.Module):
         disc.requires_grad_(True)
         for m in norms: m.track_running_stats = True
 
-# %% ../nbs/07_gan.ipynb #3a4e79b8
+# %% ../nbs/07_gan.ipynb #6cfbccb7
 class Adversary(Callback):
     "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9)."
     order,run_valid = 20,False # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
@@ -153,7 +153,7 @@ class Adversary(Callback):
         x,y = (torch.zeros(settings.bs, n, s, s, device='meta') for n,s in ((space.nx, settings.size//space.times), (space.ny, settings.size)))
         if self.init: named_function(self.init)
         if self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
-        made = gen(x)
+        made = predict(gen, x)
         if made.shape != y.shape: raise BadInput(f'{settings.arch} makes {tuple(made.shape[1:])} and not the {tuple(y.shape[1:])} of the space {settings.space}: an adversary cannot judge that')
         try: self.disc(x, y)
         except BadInput: raise
@@ -179,10 +179,12 @@ class Adversary(Callback):
         n = (self.epoch*len(self.dls.train) + self.iter)//self.parts
         return n < self.head_start or n % self.g_every > 0
 
+    def seen(self): return self.xb[0][:, :self.dls.train.space.nx] # without the hints that a generator may get beside it
+
     def after_loss(self):
         if not self.g_first: self.step_disc()
         if self.g_waits(): return
-        with still(self.disc), self.amp(): adv = self.gan.gen(self.disc(self.xb[0], self.pred).float(), self.label['real'])
+        with still(self.disc), self.amp(): adv = self.gan.gen(self.disc(self.seen(), first(self.pred)).float(), self.label['real'])
         self.note('adv_loss', adv)
         self.learn.loss_grad = self.l1_weight*self.loss_grad + adv/self.parts
 
@@ -194,7 +196,7 @@ class Adversary(Callback):
 
     def step_disc(self):
         "Let the discriminator learn from the truth, and from a prediction that leads no gradient back to the generator."
-        with self.amp(): real,fake = (self.disc(self.xb[0], y).float() for y in (self.yb[0], self.pred.detach()))
+        with self.amp(): real,fake = (self.disc(self.seen(), y).float() for y in (self.yb[0], first(self.pred).detach()))
         loss = (self.gan.real(real, self.label['real']) + self.gan.fake(fake, self.label['fake']))/2
         self.note('d_loss', loss)
         self.noted['d_right'].append(((real > self.gan.middle).float().mean() + (fake < self.gan.middle).float().mean())/2)

@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulness', 'score', 'floors', 'mean_ab', 'bicubic',
-           'space_floors', 'find', 'named_function', 'build', 'save_model', 'read_model', 'load_model', 'predict',
-           'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state', 'set_random_state', 'plain',
-           'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision', 'Progress',
-           'fill', 'Frozen', 'make_callbacks', 'changed_settings', 'check_settings', 'plan_run', 'new_model',
-           'write_floors', 'PhotoOrder', 'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner',
-           'restore', 'fit']
+           'space_floors', 'find', 'named_function', 'build', 'save_model', 'read_model', 'load_model', 'first',
+           'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state', 'set_random_state',
+           'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision',
+           'Progress', 'fill', 'Frozen', 'make_callbacks', 'Average', 'changed_settings', 'check_settings', 'plan_run',
+           'new_model', 'write_floors', 'PhotoOrder', 'default_device', 'check_device', 'train', 'train_in_parts',
+           'make_learner', 'restore', 'fit']
 
-# %% ../nbs/03_learner.ipynb #5d1f1bec
+# %% ../nbs/03_learner.ipynb #0e839344
 import io, json, pickle, random, re
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from importlib import import_module
@@ -184,12 +185,16 @@ def load_model(
     except RuntimeError as e: raise BadInput(f'{path}: its weights do not fit {header["arch"]}') from e
     return model.eval(), header
 
-# %% ../nbs/03_learner.ipynb #c3ef177d
+# %% ../nbs/03_learner.ipynb #7bb2a6ce
+def first(pred):
+    "`y` out of what a network returns: `y` alone, or a tuple that begins with it."
+    return pred[0] if isinstance(pred, tuple) else pred
+
 def predict(model:nn.Module, x): # y, in −1..1
     "What a model predicts for `x`."
-    return getattr(model, 'predict', model)(x)
+    return first(model(x))
 
-# %% ../nbs/03_learner.ipynb #7a82c55c
+# %% ../nbs/03_learner.ipynb #9af3d562
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
@@ -208,7 +213,7 @@ class Settings:
     lr:float = 3e-3             # largest learning rate
     slow:float = 1.             # the first of the model's `groups()` learns at `slow*lr`
     schedule:str = 'one-cycle'  # or constant
-    loss:str = 'l1'             # see `LOSSES`
+    loss:str = 'l1'             # see `LOSSES`; a network with a method `loss` uses that
     wd:float = .01              # weight decay
     betas:list|None = None      # of Adam; by default 0.9, which one-cycle moves, and 0.999
     precision:str = 'float32'   # or bf16, fp16
@@ -287,7 +292,7 @@ class Run:
         for part in self.folder.rglob('.*.part'): part.unlink() # what a killed process was writing
         return held
 
-# %% ../nbs/03_learner.ipynb #97da7fd8
+# %% ../nbs/03_learner.ipynb #91d97022
 class History(Callback):
     "One row an epoch: losses, PSNR, ab-RMSE and colorfulness on the validation photos, seconds. Kept in `history.csv`."
     order = 60
@@ -303,8 +308,7 @@ class History(Callback):
 
     def score_batch(self) -> pd.DataFrame:
         space,x = self.dls.train.space,self.xb[0]
-        y = self.pred if not hasattr(self.model, 'predict') else predict(self.model, x)
-        return score(space.merge(x, y.float()), space.merge(x, self.yb[0]))
+        return score(space.merge(x, first(self.pred).float()), space.merge(x, self.yb[0]))
 
     def after_epoch(self):
         if self.epoch < self.first: return # an epoch that the run already has
@@ -517,6 +521,30 @@ def make_callbacks(settings:Settings, classes=()) -> list:
             raise BadInput(f'callbacks: {pair} is not ["module:Class", {{arguments}}]')
     return [build(name, args, classes, Callback, 'callback') for name,args in settings.callbacks]
 
+# %% ../nbs/03_learner.ipynb #38fd9ce5
+class Average(Callback):
+    "A moving average of the weights beside those that learn, kept in `average.safetensors`."
+    order,run_valid = 55,False
+    def __init__(self, decay:float=.998): # how much of the average remains after a step
+        self.decay,self.steps,self.saved = decay,0,None
+
+    def start(self, model:nn.Module):
+        self.kept = deepcopy(model).eval()
+        if self.saved: self.kept.load_state_dict(self.saved)
+
+    @torch.no_grad()
+    def follow(self, model:nn.Module):
+        "Move the average a little toward the weights; at first, when they change most, faster."
+        self.steps += 1
+        weight = 1 - min(self.decay, (self.steps + 1)/(self.steps + 10))
+        for a,w in zip(self.kept.state_dict().values(), model.state_dict().values()): a.lerp_(w, weight) if a.is_floating_point() else a.copy_(w)
+
+    def before_fit(self): self.start(self.model)
+    def after_batch(self): self.follow(self.model)
+    def state_dict(self): return dict(steps=self.steps, kept=self.kept.state_dict())
+    def load_state_dict(self, state:dict): self.steps,self.saved = state['steps'],state['kept']
+    def save(self, run:Run, s:Settings): save_model(self.kept, run/'average.safetensors', s.arch, s.args, s.space, s.size)
+
 # %% ../nbs/03_learner.ipynb #783854cc
 def changed_settings(
     stored:Settings, # of the run so far
@@ -533,7 +561,7 @@ def changed_settings(
         if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return new
 
-# %% ../nbs/03_learner.ipynb #283ce77f
+# %% ../nbs/03_learner.ipynb #9d6aa6db
 def check_settings(settings:Settings, classes=()):
     "`BadInput` if the network cannot be built or does not fit; costs nothing, for on the `meta` device there are no numbers."
     with torch.device('meta'): model,extras = build(settings.arch, settings.args, classes),make_callbacks(settings, classes)
@@ -619,7 +647,7 @@ def train(
             torch.cuda.empty_cache()
             print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
 
-# %% ../nbs/03_learner.ipynb #5ef0a886
+# %% ../nbs/03_learner.ipynb #6063cb10
 def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
     "Train from the last checkpoint to the end, each batch in `parts`."
     state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
@@ -635,7 +663,7 @@ def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:
     if done < settings.epochs: fit(learn, settings, done)
     return learn
 
-# %% ../nbs/03_learner.ipynb #deba9f3e
+# %% ../nbs/03_learner.ipynb #80a834d9
 def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), checkpoint_seconds=15.) -> Learner:
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
     model,extras = new_model(settings, classes, pretrained=state is None),make_callbacks(settings, classes)
@@ -647,7 +675,7 @@ def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), c
     if settings.precision != 'float32': cbs.append(Precision(settings.precision, state and state['scaler']))
     groups = getattr(model, 'groups', lambda: [list(model.parameters())])
     adam = partial(torch.optim.AdamW, betas=settings.betas or (.9,.999))
-    learn = Learner(dls, model, LOSSES[settings.loss], partial(OptimWrapper, opt=adam), cbs=cbs, wd=settings.wd,
+    learn = Learner(dls, model, getattr(model, 'loss', LOSSES[settings.loss]), partial(OptimWrapper, opt=adam), cbs=cbs, wd=settings.wd,
                     splitter=lambda m: groups(), default_cbs=False)
     learn.settings = settings # for callbacks that ask
     model.to(dls.device)

@@ -6,10 +6,10 @@
 __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulness', 'score', 'floors', 'mean_ab', 'bicubic',
            'space_floors', 'find', 'named_function', 'build', 'save_model', 'read_model', 'load_model', 'first',
            'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state', 'set_random_state',
-           'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Precision',
-           'Progress', 'fill', 'Frozen', 'make_callbacks', 'Average', 'changed_settings', 'check_settings', 'plan_run',
-           'new_model', 'write_floors', 'PhotoOrder', 'default_device', 'check_device', 'train', 'train_in_parts',
-           'make_learner', 'restore', 'fit']
+           'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Float32',
+           'depthwise_in_float32', 'Precision', 'Progress', 'fill', 'Frozen', 'make_callbacks', 'Average',
+           'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
+           'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
 # %% ../nbs/03_learner.ipynb #0e839344
 import io, json, pickle, random, re
@@ -454,7 +454,18 @@ class StopIfNotFinite(Callback):
         raise NotFinite(f'the {name} is {float(loss)} in epoch {self.epoch+1}, batch {self.iter+1}; {kept}; '
                         'start a new run with a lower lr, or with precision bf16 or float32')
 
-# %% ../nbs/03_learner.ipynb #f619ca9b
+# %% ../nbs/03_learner.ipynb #ec2c67dd
+class Float32:
+    "Mixed into a layer: it computes in full precision, whatever autocast says."
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False): return super().forward(x.float())
+
+def depthwise_in_float32(model:nn.Module):
+    "Keep convolutions that look at each channel alone out of half precision."
+    for m in model.modules():
+        if isinstance(m, nn.Conv2d) and m.groups > 1 and not isinstance(m, Float32): m.__class__ = type(type(m).__name__, (Float32, type(m)), {})
+
+# %% ../nbs/03_learner.ipynb #ff6b65ba
 class Precision(MixedPrecision):
     "Mixed precision (fp16 with a loss scaler, or bf16) on any device."
     def __init__(self, amp_mode:str, scaler:dict=None):
@@ -463,6 +474,7 @@ class Precision(MixedPrecision):
     def before_fit(self):
         device = torch.device(self.dls.device).type
         self.autocast = torch.autocast(device, PRECISIONS[self.amp_mode.value])
+        if device == 'cpu': depthwise_in_float32(self.model)
         self.learn.scaler,self.scales = GradScaler(device, enabled=self.amp_mode.value == 'fp16'),[]
         if self.saved: self.learn.scaler.load_state_dict(self.saved)
 

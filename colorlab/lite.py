@@ -4,28 +4,28 @@
 
 # %% auto #0
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
-           'faded', 'torn', 'Aging', 'Perceptual']
+           'faded', 'torn', 'Aging', 'Perceptual', 'vivid', 'true_hints', 'trial', 'lite_recipe']
 
-# %% ../nbs/15_lite.ipynb #4f3f1f9e
+# %% ../nbs/15_lite.ipynb #2bae30b9
 import random
-import numpy as np, timm, torch, torch.nn.functional as F
+import numpy as np, pandas as pd, timm, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 from torchvision.transforms.v2.functional import jpeg
-from .lab import AB_MAX, BadInput, L_MID, join_lab, lab_root, lab_to_rgb, srgb_to_linear
-from .learner import PRECISIONS, depthwise_in_float32, first
+from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, srgb_to_linear
+from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, score
 from .cnn import continued, conv
 from .koala import lite0_weights
-from .bins import bin_table, color_bins, hint_planes, soft_bins
+from .bins import annealed_mean, bin_table, color_bins, hint_planes, soft_bins
 
-# %% ../nbs/15_lite.ipynb #49144d85
+# %% ../nbs/15_lite.ipynb #a2f846be
 def hints_at(
     planes, # of `colorlab.bins.hint_planes`, (N, 3, H, W)
     times:int # how many times smaller
 ): # (N, 3, H/times, W/times)
     "Hints for a coarser map: the mean color of those in each cell, and whether there are any."
     ab,mask = F.avg_pool2d(planes, times).split([2,1], 1)
-    return torch.cat([LOUD*ab/(mask + 1e-4), (mask > 0).to(ab)], 1)
+    return torch.cat([LOUD*ab/(mask + 1e-5), (mask > 0).to(ab)], 1)
 
 LOUD = 6. # brings most colors from ±0.2 to ±1, where a network listens
 
@@ -197,3 +197,50 @@ class Perceptual(Callback):
         with torch.no_grad(): real = self.seen(self.yb[0])
         distance = sum((F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean() for f,r in zip(self.seen(first(self.pred)), real))
         self.learn.loss_grad = self.loss_grad + self.weight*distance
+
+# %% ../nbs/15_lite.ipynb #413d4845
+def vivid(
+    logits, bins, # (N, Q, h, w); (Q, 2), units of Lab
+    size:tuple, # height and width wanted
+    temperature:float=.38 # see `colorlab.bins.annealed_mean`
+): # ab (N, 2, *size) in −1..1
+    "Colors of a network's second answer."
+    small = annealed_mean(logits.float(), bins.float(), temperature)/AB_MAX
+    return F.interpolate(small, size=size, mode='bicubic', align_corners=False)
+
+def true_hints(
+    y, # (N, 2, H, W) in −1..1
+    n:int, rng # how many for each photo; a NumPy generator
+): # (N, 3, H, W)
+    "Hints at random places, out of the truth."
+    small,(h,w) = F.avg_pool2d(y, 3, 1, 1).cpu().numpy()*AB_MAX,y.shape[-2:]
+    planes = [hint_planes([(i, j, *ab[:,i,j]) for i,j in rng.integers(0, (h, w), (n, 2))], (h, w)) for ab in small]
+    return torch.from_numpy(np.stack(planes)).to(y)
+
+# %% ../nbs/15_lite.ipynb #f0237ec3
+@torch.no_grad()
+def trial(
+    model:Lite, batches, # (x, y) each, in the space lab
+    hints=(1,5,20), seed:int=0
+) -> pd.DataFrame: # psnr, ab_rmse, colorfulness; rows accurate, vivid, aged, hints, and the floors
+    "A network looked at in several ways, means over photos."
+    rng,scores = np.random.default_rng(seed),{}
+    torch.manual_seed(seed); random.seed(seed)
+    model.eval()
+    for x,y in batches:
+        size,aged = x.shape[-2:],x
+        for age in AGES: aged = age(aged, y)
+        ab,logits = model(x)
+        ways = {'gray': 0*y, 'accurate': ab, 'vivid': vivid(logits, model.bins, size), 'aged': first(model(aged)),
+                **{f'{n} hint{"s"*(n > 1)}': first(model(torch.cat([x, true_hints(y, n, rng)], 1))) for n in hints}}
+        for way,pred in ways.items(): scores.setdefault(way, []).append(score(LAB.merge(x, pred.float()), LAB.merge(x, y)))
+        scores.setdefault('truth', []).append(pd.DataFrame(dict(colorfulness=colorfulness(LAB.merge(x, y)))))
+    return pd.DataFrame({way: pd.concat(s).mean() for way,s in scores.items()}).T
+
+# %% ../nbs/15_lite.ipynb #8f471d3a
+def lite_recipe(
+    **changes # of the settings
+) -> dict: # arguments of `colorlab.learner.train`, but for the photos
+    "How the shipped model was trained, at its first size."
+    return dict(arch='colorlab.lite:Lite', init='colorlab.unet:lite0_encoder', size=128, bs=16, epochs=30, lr=3e-3, slow=.2, margin=1.35, channels_last=True,
+                callbacks=[['colorlab.lite:Hinting', {}], ['colorlab.lite:Aging', {}], ['colorlab.lite:Rebalance', {}], ['colorlab.learner:Average', dict(decay=.999)]]) | changes

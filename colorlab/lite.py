@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
-           'faded', 'torn', 'Aging', 'Perceptual', 'vivid', 'true_hints', 'trial', 'lite_recipe']
+           'faded', 'torn', 'Aging', 'Perceptual', 'vivid', 'true_hints', 'trial', 'lite_recipe', 'keep_half']
 
-# %% ../nbs/15_lite.ipynb #2bae30b9
+# %% ../nbs/15_lite.ipynb #9abe9ee0
 import random
 import numpy as np, pandas as pd, timm, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 from torchvision.transforms.v2.functional import jpeg
 from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, srgb_to_linear
-from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, score
+from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, load_model, predict, save_model, score
 from .cnn import continued, conv
 from .koala import lite0_weights
 from .bins import annealed_mean, bin_table, color_bins, hint_planes, soft_bins
@@ -217,10 +217,10 @@ def true_hints(
     planes = [hint_planes([(i, j, *ab[:,i,j]) for i,j in rng.integers(0, (h, w), (n, 2))], (h, w)) for ab in small]
     return torch.from_numpy(np.stack(planes)).to(y)
 
-# %% ../nbs/15_lite.ipynb #f0237ec3
+# %% ../nbs/15_lite.ipynb #cc7652bd
 @torch.no_grad()
 def trial(
-    model:Lite, batches, # (x, y) each, in the space lab
+    model:nn.Module, batches, # (x, y) each, in the space lab
     hints=(1,5,20), seed:int=0
 ) -> pd.DataFrame: # psnr, ab_rmse, colorfulness; rows accurate, vivid, aged, hints, and the floors
     "A network looked at in several ways, means over photos."
@@ -230,9 +230,11 @@ def trial(
     for x,y in batches:
         size,aged = x.shape[-2:],x
         for age in AGES: aged = age(aged, y)
-        ab,logits = model(x)
-        ways = {'gray': 0*y, 'accurate': ab, 'vivid': vivid(logits, model.bins, size), 'aged': first(model(aged)),
-                **{f'{n} hint{"s"*(n > 1)}': first(model(torch.cat([x, true_hints(y, n, rng)], 1))) for n in hints}}
+        said = model(x)
+        ways = {'gray': 0*y, 'accurate': first(said), 'aged': predict(model, aged)}
+        if isinstance(said, tuple): # a network of an earlier lesson has no bins and takes no hints
+            ways |= {'vivid': vivid(said[1], model.bins, size),
+                     **{f'{n} hint{"s"*(n > 1)}': predict(model, torch.cat([x, true_hints(y, n, rng)], 1)) for n in hints}}
         for way,pred in ways.items(): scores.setdefault(way, []).append(score(LAB.merge(x, pred.float()), LAB.merge(x, y)))
         scores.setdefault('truth', []).append(pd.DataFrame(dict(colorfulness=colorfulness(LAB.merge(x, y)))))
     return pd.DataFrame({way: pd.concat(s).mean() for way,s in scores.items()}).T
@@ -244,3 +246,11 @@ def lite_recipe(
     "How the shipped model was trained, at its first size."
     return dict(arch='colorlab.lite:Lite', init='colorlab.unet:lite0_encoder', size=128, bs=16, epochs=30, lr=3e-3, slow=.2, margin=1.35, channels_last=True,
                 callbacks=[['colorlab.lite:Hinting', {}], ['colorlab.lite:Aging', {}], ['colorlab.lite:Rebalance', {}], ['colorlab.learner:Average', dict(decay=.999)]]) | changes
+
+# %% ../nbs/15_lite.ipynb #8d17aab0
+def keep_half(
+    source, dest # .safetensors files
+):
+    "Write a model in half precision."
+    model,header = load_model(source)
+    save_model(model.half(), dest, **{k: header[k] for k in ('arch','args','space','size')})

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ADAM', 'PRESETS', 'DISCS', 'NETWORKS', 'T4', 'SMALL', 'SMALL_PHOTOS', 'SMALL_EPOCHS', 'adversary', 'patches',
-           'fitted', 'with_adversary', 'network', 'preset', 'catalog', 'operations', 'estimate', 'narrower', 'shrunk',
-           'few_photos', 'fine_tune', 'nogan']
+           'fitted', 'with_adversary', 'network', 'preset', 'catalog', 'discriminators', 'operations', 'estimate',
+           'narrower', 'shrunk', 'few_photos', 'fine_tune', 'nogan']
 
-# %% ../nbs/12_recipes.ipynb #29cf86e3
+# %% ../nbs/12_recipes.ipynb #bf37b356
 import os, shutil
 from dataclasses import asdict
 from inspect import signature
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from .lab import BadInput, SPACES, photo_files, sample_folder
-from .learner import Run, build, find, read_model, train
+from .learner import Run, build, find, predict, read_model, train
 from .unet import REPORTS, report
 
 # %% ../nbs/12_recipes.ipynb #3bc92eb8
@@ -74,12 +74,12 @@ def with_adversary(
         now = now | dict(disc=address, args=args)
     return fitted(wanted | dict(callbacks=[*others, ['colorlab.gan:Adversary', now | how]]))
 
-# %% ../nbs/12_recipes.ipynb #12e593dd
+# %% ../nbs/12_recipes.ipynb #d8350444
 NETWORKS = { # short name -> lesson, class, where pretrained weights come from
     'cnn': ('cnn', 'colorlab.cnn:CNN', None), 'autoencoder': ('cnn', 'colorlab.cnn:Autoencoder', None),
     'koala': ('koala', 'colorlab.koala:Koala', 'colorlab.koala:lite0_classifier'), 'resnet': ('unet', 'colorlab.unet:ResNetGenerator', None),
     'unet': ('unet', 'colorlab.unet:UNet', None), 'lite0-unet': ('unet', 'colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder'),
-    'superres': ('superres', 'colorlab.superres:SuperRes', None)}
+    'superres': ('superres', 'colorlab.superres:SuperRes', None), 'lite': ('lite', 'colorlab.lite:Lite', 'colorlab.unet:lite0_encoder')}
 
 def network(
     name:str, # of `NETWORKS` or of `colorlab.unet.REPORTS`, or "module:Class"
@@ -110,8 +110,12 @@ def catalog() -> str:
     return '\n'.join(lines('presets', {n: p[0] for n,p in PRESETS.items()}) + lines('networks', {n: f'lesson {l}' for n,(l,_,_) in NETWORKS.items()}) + lines('generators', {n: r['row'] for n,r in REPORTS.items()})
                      + lines('discriminators', {n: d[0] for n,d in DISCS.items()}))
 
-# %% ../nbs/12_recipes.ipynb #0d7bb3bb
+# %% ../nbs/12_recipes.ipynb #a065fe42
 T4 = .4 * 8.1e12 # operations a second in float32
+
+def discriminators(wanted:dict) -> list: # of their arguments
+    "What takes part in a system as an adversary."
+    return [how for _,how in wanted.get('callbacks', []) if 'disc' in how]
 
 def operations(
     wanted:dict # settings of a system
@@ -120,9 +124,9 @@ def operations(
     s,size = SPACES[wanted['space']],wanted['size']
     x,y = torch.zeros(2, s.nx, size//s.times, size//s.times, device='meta'),torch.zeros(2, s.ny, size, size, device='meta')
     with torch.device('meta'), FlopCounterMode(display=False) as count:
-        build(wanted['arch'], wanted['args'])(x).sum().backward()
-        for _,how in wanted.get('callbacks', []):
-            disc = build(how['disc'], how.get('args'))
+        predict(build(wanted['arch'], wanted['args']), x).sum().backward()
+        for disc in discriminators(wanted):
+            disc = build(disc['disc'], disc.get('args'))
             for _ in range(3): disc(x, y).sum().backward()
     return count.get_total_flops() / 2
 
@@ -133,7 +137,7 @@ def estimate(
     hours = operations(wanted)*photos*wanted['epochs'] / T4 / 3600
     return f'{photos:,} photos, {wanted["epochs"]} epochs: about {hours:.1f} hours on a T4 (estimated from {operations(wanted)/1e9:.0f} billion operations a photo)'
 
-# %% ../nbs/12_recipes.ipynb #32caf96a
+# %% ../nbs/12_recipes.ipynb #2192088f
 SMALL = bool(os.environ.get('IN_TEST')) # set by nbdev-test
 SMALL_PHOTOS,SMALL_EPOCHS = (int(os.environ.get(f'COLORLAB_SMALL_{k}', n)) for k,n in (('PHOTOS', 8), ('EPOCHS', 1))) # more, where there is to be something to look at
 
@@ -145,7 +149,7 @@ def narrower(
     def thin(address, args, names):
         sizes = {k: p.default for k,p in signature(find(address)).parameters.items()} | args
         return args | {k: [max(4, n//by) for n in sizes[k]] if k == 'widths' else max(4, sizes[k]//by) for k in names if k in sizes}
-    callbacks = [[name, how | dict(args=thin(how['disc'], how['args'], ('ndf','widths')))] for name,how in wanted.get('callbacks', [])]
+    callbacks = [[name, how | dict(args=thin(how['disc'], how['args'], ('ndf','widths'))) if 'disc' in how else how] for name,how in wanted.get('callbacks', [])]
     return wanted | dict(args=thin(wanted['arch'], wanted['args'], ('nf',)), callbacks=callbacks)
 
 def shrunk(

@@ -14,8 +14,9 @@ def slim(output):
     "Keep a drawing as PNG, but a figure of photographs as JPEG, in a fraction of the space."
     data = output.get('data', {})
     if len(data.get('image/png', '')) < 30_000: return output
-    jpeg = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB').save(jpeg, 'JPEG', quality=75, subsampling=0)
+    jpeg,img = io.BytesIO(),Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB')
+    img.thumbnail((1200, 4000))
+    img.save(jpeg, 'JPEG', quality=75, subsampling=0)
     data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
     del data['image/png']
     return output

@@ -6,8 +6,8 @@
 __all__ = ['STRIP', 'model_size', 'enlarge', 'full_scale', 'Colorizer', 'find_model', 'torch_model', 'torch_colorizer',
            'Enlarger', 'torch_enlarger', 'color_file', 'plan_files', 'color_files']
 
-# %% ../nbs/17_colorize.ipynb #7d897edf
-import hashlib
+# %% ../nbs/17_colorize.ipynb #854ccc28
+import hashlib, io, json, os, warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
-from .lab import BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy
+from .lab import BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy, sample_folder, whole_file
 from .photo import Photo, read_photo, stamp, write_photo
 
 # %% ../nbs/17_colorize.ipynb #308c2f24
@@ -44,36 +44,41 @@ def full_scale(dtype) -> int: # 255, 65535, or 1 for floating point
     "The number that stands for white."
     return np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
 
-# %% ../nbs/17_colorize.ipynb #d72d172c
+# %% ../nbs/17_colorize.ipynb #39dddb84
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
 class Colorizer:
     "Colors photos of any size with the lightness they came with."
-    predict: Callable # x (1, nx, h, w) float32 in −1..1 -> y (1, ny, h, w)
+    predict: Callable # x (1, nx, h, w) float32 in −1..1 -> y (1, ny, h, w), or a tuple whose first is y
     space: Space
     size: int # short side that the model was trained at
     mark: dict = field(default_factory=dict) # what to write into the files that it colored
 
+    def seen(self, img:Image.Image) -> np.ndarray: # x (1, nx, h, w) in −1..1
+        "What the model is shown of a photo: its own size, and no colors."
+        small = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
+        return self.space.split(img_to_rgb(small)[None])[0]
+
+    def guess(self, x:np.ndarray) -> np.ndarray: # y (1, ny, h, w) in −1..1
+        "What the model answers; some models say more, and `y` first."
+        said = self.predict(x)
+        return said[0] if isinstance(said, tuple) else said
+
     def small_ab(self, img:Image.Image) -> np.ndarray: # (2, h, w), Lab units
         "The colors that the model sees in a photo, at the model's own size."
-        seen = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
-        x,_ = self.space.split(img_to_rgb(seen)[None])
-        y = self.predict(x)
-        return rgb_to_lab(self.space.merge(x, y))[0,1:]
+        x = self.seen(img)
+        return rgb_to_lab(self.space.merge(x, self.guess(x)))[0,1:]
 
     def paint(self, img:Image.Image) -> np.ndarray: # float32 (3, H, W) in 0..1
         "What the model itself makes of a photo, enlarged to its size; its own lightness included, if it paints RGB."
-        seen = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
-        x,_ = self.space.split(img_to_rgb(seen)[None])
-        y = enlarge(self.predict(x)[0], img.size, (0, img.height))
+        y = enlarge(self.guess(self.seen(img))[0], img.size, (0, img.height))
         return self.space.merge(self.space.split(img_to_rgb(img)[None])[0], y[None])[0]
 
     def drawn_in(self, img:Image.Image) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
-        seen = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
-        x,_ = self.space.split(img_to_rgb(seen)[None])
-        return float(1 - in_gamut(join_lab(x, self.predict(x))).mean())
+        x = self.seen(img)
+        return float(1 - in_gamut(join_lab(x, self.guess(x))).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at

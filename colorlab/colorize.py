@@ -184,7 +184,7 @@ def torch_colorizer(
     run,model,header = torch_model(path, device)
     return as_colorizer(name, path, run, header, signature(model.forward).parameters)
 
-# %% ../nbs/17_colorize.ipynb #a4003f56
+# %% ../nbs/17_colorize.ipynb #f939f2ec
 def onnx_model(
     name, # what to call it
     source # a path, or the bytes of a file
@@ -197,8 +197,10 @@ def onnx_model(
     options.log_severity_level = 4 # our own line says it
     try: session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
     except Exception as e: raise BadInput(f'{name}: is not a network that onnxruntime can run') from e # it has an error for every occasion
-    header = json.loads(session.get_modelmeta().custom_metadata_map.get('colorlab', '{}'))
-    if header.get('version') != 1: raise BadInput(f'{name}: is a network, but not one that `colorlab export` of this version has written')
+    try: header = json.loads(session.get_modelmeta().custom_metadata_map['colorlab'])
+    except (KeyError, json.JSONDecodeError): header = None
+    if not isinstance(header, dict) or header.get('version') != 1 or header.get('space') not in SPACES or not isinstance(header.get('size'), int):
+        raise BadInput(f'{name}: is a network, but none that `colorlab export` of this version has written')
     def run(x):
         said = session.run(None, {'x': x})
         return tuple(said) if len(said) > 1 else said[0]

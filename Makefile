@@ -28,5 +28,5 @@ clean:
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[heic,icc,perceptual,study,dev]'
+	$(PIP) -e '.[heic,icc,onnx,perceptual,study,dev]'
 	@touch $@ .venv/demo

@@ -18,7 +18,7 @@ setup(
     package_dir={'colorlab': cfg['lib_path'], 'colorlab.sample': 'data/sample'},
     package_data={'colorlab.assets': ['*'], 'colorlab.sample': ['*.csv', '*.md', '*/*.jpg']},
     install_requires=cfg['requirements'].split(),
-    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'perceptual', 'study', 'dev')},
+    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'dev')},
     entry_points={'console_scripts': cfg['console_scripts'].split(),
                   'nbdev': [f"{cfg['name']}={cfg['lib_path']}._modidx:d"]},
 )

@@ -1,31 +1,49 @@
-"""Coloring photos of 1, 12 and 50 megapixels by the command: cold seconds and peak memory, and warm seconds in one process.
+"""Coloring photos of 1, 12 and 50 megapixels, in torch and as ONNX side by side: the whole command from its start (cold), and one more photo in the same process (warm).
 
-    python benchmarks/coloring.py
+    python benchmarks/coloring.py [ROUNDS]
 """
-import subprocess, sys, tempfile, time
+import json, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 from PIL import Image
+from colorlab import Colorizer
+from colorlab.colorize import color_file, export_onnx
 from colorlab.lab import open_photo, sample_folder
 
-MEASURE = 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss//1024)'
+MEASURE = '''import json, resource, subprocess, sys, time
+began = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, capture_output=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss/1024]))'''
 SIZES = {'1 megapixel': (1200, 833), '12 megapixels': (4000, 3000), '50 megapixels': (8160, 6120)}
 
 
-def main():
-    from colorlab.colorize import color_file, torch_colorizer
-    tmp, colorizer = Path(tempfile.mkdtemp()), torch_colorizer()
+def cold(file, model, out):
+    "Seconds by the clock, seconds of processor, and peak MiB of the whole command."
+    command = [Path(sys.executable).with_name('colorlab'), 'colorize', file, '--model', model, '--out', out, '--force']
+    return json.loads(subprocess.run([sys.executable, '-c', MEASURE, *map(str, command)], check=True, capture_output=True, text=True).stdout)
+
+
+def warm(file, colorizer, out):
+    began = time.perf_counter()
+    color_file(colorizer, file, out)
+    return time.perf_counter() - began
+
+
+def main(rounds=3):
+    tmp = Path(tempfile.mkdtemp())
+    export_onnx('demo', tmp/'demo.onnx')
+    ways = {'torch': 'demo', 'onnx': tmp/'demo.onnx'}
+    colorizers = {way: Colorizer.load(model) for way, model in ways.items()}
     photo = open_photo(sample_folder()/'scenes'/'lw-picosdeeuropa.jpg').convert('L')
     for name, size in SIZES.items():
         file = tmp/f'{size[0]}.jpg'
         photo.resize(size, Image.BICUBIC).save(file, quality=92)
-        command = [Path(sys.executable).with_name('colorlab'), 'colorize', file, '--out', tmp/'out', '--force']
-        began = time.perf_counter()
-        peak = subprocess.run([sys.executable, '-c', MEASURE, *command], check=True, capture_output=True, text=True).stdout.strip()
-        cold = time.perf_counter() - began
-        color_file(colorizer, file, tmp/'warm.jpg')
-        began = time.perf_counter()
-        color_file(colorizer, file, tmp/'warm.jpg')
-        print(f'{name:14} cold {cold:5.1f} s, warm {time.perf_counter()-began:5.1f} s, peak memory {peak} MiB', flush=True)
+        found = {way: [] for way in ways}
+        for _ in range(rounds): # in turn
+            for way, model in ways.items(): found[way].append([*cold(file, model, tmp/'out'), warm(file, colorizers[way], tmp/'warm.jpg')])
+        for way, rows in found.items():
+            clock, processor, peak, again = map(statistics.median, zip(*rows))
+            print(f'{name:14} {way:5} cold {clock:5.1f} s ({processor:.1f} s of processor), warm {again:5.1f} s, peak memory {peak:.0f} MiB', flush=True)
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__': main(*map(int, sys.argv[1:]))

@@ -2,6 +2,9 @@
 
 
 def __getattr__(name):
+    if name == 'Colorizer':
+        from colorlab.colorize import Colorizer
+        return Colorizer
     if name == '__version__':
         from importlib.metadata import version
         return version('colorlab')

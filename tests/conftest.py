@@ -17,6 +17,14 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.fixture(scope='session')
+def light(tmp_path_factory):
+    "The shipped `demo` as an ONNX file, made by the command."
+    file = tmp_path_factory.mktemp('onnx')/'demo.onnx'
+    colorlab('export', 'demo', '--out', file)
+    return file
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_cache(tmp_path_factory):
     os.environ.setdefault('COLORLAB_CACHE', str(tmp_path_factory.mktemp('cache')))

@@ -110,6 +110,7 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     one_line(colorlab('train', *common, '--arch', 'cnn', '--disc', 'judge', '--out', tmp_path/'no', check=False), 'deep-cnn, resnet18')
     one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path/'no', check=False), 'R4-cgan')
     one_line(colorlab('colorize', photos, '--model', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'c', check=False), 'is a discriminator')
+    one_line(colorlab('export', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'d.onnx', check=False), 'is a discriminator')
     assert not (tmp_path/'no').exists()
     small = ['train', *common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path/'r0']
     colorlab(*small)

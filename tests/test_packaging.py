@@ -1,5 +1,5 @@
 """The package as a user gets it: from a checkout, an editable install and a wheel."""
-import os, subprocess, sys, zipfile
+import hashlib, os, subprocess, sys, zipfile
 from pathlib import Path
 import pytest
 from conftest import root
@@ -39,6 +39,13 @@ def test_wheel(wheel, tmp_path):
 def test_wheel_carries_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {'colorlab/sample/ATTRIBUTION.csv', 'colorlab/sample/README.md', 'colorlab/assets/report.html', 'colorlab/assets/demo.safetensors',
-            'colorlab/assets/sr2.safetensors', 'colorlab/assets/sr4.safetensors'} <= set(names)
+            'colorlab/assets/sr2.safetensors', 'colorlab/assets/sr4.safetensors', 'colorlab/assets/SHA256SUMS'} <= set(names)
     assert any(n.endswith('LICENSE') for n in names)
     assert not any(n.startswith(('tests', 'nbs', 'data', 'benchmarks')) for n in names)
+
+
+def test_every_model_has_its_check_sum():
+    "If not: cd colorlab/assets && sha256sum *.safetensors > SHA256SUMS"
+    assets = root/'colorlab'/'assets'
+    listed = dict(reversed(line.split()) for line in (assets/'SHA256SUMS').read_text().splitlines())
+    assert listed == {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in assets.iterdir() if f.suffix in ('.safetensors', '.onnx')}

@@ -9,7 +9,8 @@ from colorlab.photo import read_mark, read_photo
 from conftest import colorlab, root
 
 
-def test_every_kind_of_file_comes_back_as_it_went_in(tmp_path):
+@pytest.mark.parametrize('path', ['torch', 'onnx'])
+def test_every_kind_of_file_comes_back_as_it_went_in(path, light, tmp_path):
     gray = Image.open(sample_folder()/'scenes'/'lw-bridge.jpg').convert('L').resize((120, 90))
     box, clear = tmp_path/'box', Image.linear_gradient('L').resize(gray.size)
     box.mkdir()
@@ -21,7 +22,7 @@ def test_every_kind_of_file_comes_back_as_it_went_in(tmp_path):
         pic.save(box/name)
     deep = np.asarray(gray).astype(np.uint16)*257 + 100
     for name, pic in {'16.png': deep, '16.tif': deep, 'f.tif': (deep/65535).astype(np.float32)}.items(): cv2.imwrite(str(box/name), pic)
-    colorlab('colorize', box, '--out', tmp_path/'out')
+    colorlab('colorize', box, '--out', tmp_path/'out', '--model', dict(torch='demo', onnx=light)[path])
     for file in sorted(box.iterdir()):
         before, after = read_photo(file), read_photo(tmp_path/'out'/file.name)
         assert before.format == after.format and before.pixels.dtype == after.pixels.dtype and before.pixels.shape == after.pixels.shape

@@ -2,7 +2,7 @@
 import subprocess, sys
 import pytest
 
-HEAVY = 'torch', 'fastai', 'timm', 'pandas', 'matplotlib', 'cv2', 'skimage'
+HEAVY = 'torch', 'fastai', 'timm', 'pandas', 'matplotlib', 'cv2', 'skimage', 'onnx', 'onnxruntime', 'huggingface_hub'
 
 
 def loaded(code):
@@ -14,7 +14,19 @@ def loaded(code):
 def test_import_loads_nothing_heavy(): assert loaded('import colorlab; colorlab.__version__') == ''
 
 
-def test_color_spaces_need_no_torch(): assert loaded('import colorlab.lab, colorlab.colorize') == ''
+def test_color_spaces_need_no_torch(): assert loaded('import colorlab.lab, colorlab.colorize; from colorlab import Colorizer') == ''
+
+
+def test_an_onnx_file_colors_without_torch(light, photos, tmp_path):
+    run = f'''
+import sys
+from colorlab.cli import main
+sys.argv = ["colorlab", "colorize", {str(photos)!r}, "--out", {str(tmp_path/'out')!r}, "--model", {str(light)!r}]
+try: main()
+except SystemExit as e: assert not e.code, e
+'''
+    assert loaded(run.strip() + '\n0') == 'onnxruntime'
+    assert len(list((tmp_path/'out').rglob('*.jpg'))) == 24
 
 
 @pytest.mark.parametrize('args', (['--help'], ['train', '--help'], ['colorize', '--help'], ['study', '--help'], ['evaluate', '--help']))

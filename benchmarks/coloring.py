@@ -31,8 +31,8 @@ def warm(file, colorizer, out):
 
 def main(rounds=3):
     tmp = Path(tempfile.mkdtemp())
-    export_onnx('demo', tmp/'demo.onnx')
-    ways = {'torch': 'demo', 'onnx': tmp/'demo.onnx'}
+    export_onnx('lite', tmp/'lite.onnx')
+    ways = {'torch': 'lite', 'onnx': tmp/'lite.onnx'}
     colorizers = {way: Colorizer.load(model) for way, model in ways.items()}
     photo = open_photo(sample_folder()/'scenes'/'lw-picosdeeuropa.jpg').convert('L')
     for name, size in SIZES.items():

@@ -55,8 +55,8 @@ def step():
 def coloring(tmp):
     "Seconds of coloring one photo of 12 megapixels from a cold start."
     photo((4000, 3000)).save(tmp/'large.jpg', quality=95)
-    start = median(lambda: subprocess.run([sys.executable, '-W', 'ignore', '-c', 'from colorlab.colorize import torch_colorizer; torch_colorizer("demo")'], check=True), 3)
-    colorizer, large = torch_colorizer('demo'), read_photo(tmp/'large.jpg')
+    start = median(lambda: subprocess.run([sys.executable, '-W', 'ignore', '-c', 'from colorlab.colorize import torch_colorizer; torch_colorizer()'], check=True), 3)
+    colorizer, large = torch_colorizer('lite'), read_photo(tmp/'large.jpg')
     img = Image.fromarray(large.pixels)
     whole, seen = median(lambda: colorizer.color_pixels(large.pixels), 3), median(lambda: colorizer.small_ab(img), 5)
     return {'start (import torch)': start, 'decode': median(lambda: read_photo(tmp/'large.jpg'), 3), 'network': seen,

@@ -113,13 +113,16 @@ def train(
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 
-# %% ../nbs/19_cli.ipynb #dbd50bb5
+# %% ../nbs/19_cli.ipynb #4f0e6c8b
 @app.command()
 def colorize(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
     out: Annotated[Path, typer.Option(help='Folder for the results; names and subfolders stay.')],
-    model: Annotated[str, typer.Option(help='A run, a .safetensors or .onnx file, or the name of a model that comes along.')] = 'demo',
-    vividness: Annotated[float, typer.Option(help='Multiplies the strength of all colors.')] = 1.,
+    model: Annotated[str, typer.Option(help='A run, a .safetensors or .onnx file, or the name of a model that comes along.')] = 'lite',
+    vividness: Annotated[str, typer.Option(help='accurate (paler, wrong by less in the mean), vivid, or a number that multiplies the strength of all colors.')] = 'vivid',
+    hint: Annotated[list[str]|None, typer.Option(help='A color that you know, as x,y,#rrggbb in pixels of the photo; for one photo at a time, as often as you like.')] = None,
+    variants: Annotated[int, typer.Option(help='So many different colorings of each photo, as far as the model has them.')] = 0,
+    uncertainty: Annotated[bool, typer.Option('--uncertainty', help='Write a picture of how unsure the model is beside each photo, and say where a hint would help most.')] = False,
     upscale: Annotated[str|None, typer.Option(help='2 or 4: enlarge photos so many times before they are colored; or a model of your own that enlarges.')] = None,
     stamp: Annotated[bool, typer.Option('--stamp', help='Write the word "colorized" into a corner, besides the mark in the metadata.')] = False,
     max_pixels: Annotated[int, typer.Option(help='Refuse photos with more pixels than this, or that would have more when enlarged.')] = 200_000_000,
@@ -129,10 +132,14 @@ def colorize(
 
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     """
-    from colorlab.colorize import Colorizer, color_files, plan_files, torch_enlarger
-    plan_files(paths, out) # before torch takes its time
+    from colorlab.colorize import Colorizer, color_files, plan_files, read_hint, strength, torch_enlarger
+    plan,hints = plan_files(paths, out),[read_hint(h) for h in hint or []] # before torch takes its time
+    if hints and len(plan) != 1: raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
+    if vividness not in ('accurate','vivid'): vividness = strength(vividness)
     enlarger = None if upscale is None else torch_enlarger(upscale)
-    got = color_files(Colorizer.load(model), paths, out, force, vividness=vividness, stamped=stamp, max_pixels=max_pixels, enlarger=enlarger)
+    how = dict(vividness=vividness, hints=hints, variants=variants, uncertainty=uncertainty, stamped=stamp, max_pixels=max_pixels, enlarger=enlarger)
+    got = color_files(Colorizer.load(model), paths, out, force, **how)
+    for line in got['said']: typer.echo(line)
     for line in got['failed']: typer.echo(line, err=True)
     skipped = f', {len(got["skipped"])} were there already (--force does them again)' if got['skipped'] else ''
     typer.echo(f'{len(got["done"])} photos colored into {out}{skipped}')

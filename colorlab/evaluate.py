@@ -347,7 +347,7 @@ def as_text(summary:pd.DataFrame, names:dict, interval:bool=False) -> pd.DataFra
         return f'{v:.{d}f} ({low:.{d}f}..{r[f"{c}_high"]:.{d}f})' if interval and low is not None and c != 'ssim' else f'{v:.{d}f}'
     return pd.DataFrame({n: {who: cell(who, c) for who in summary.index} for c,n in names.items() if c in summary})
 
-# %% ../nbs/09_evaluate.ipynb #e8d767c4
+# %% ../nbs/09_evaluate.ipynb #36d6c39c
 def test_rows(manifest:Manifest) -> pd.DataFrame:
     "The photos to judge by: the test split, else the validation split, else all with color."
     for split in ('test','val'):
@@ -372,7 +372,7 @@ def evaluate(
     rows = test_rows(manifest)
     pair,crowd,notes = judges() if perceptual else (None, None, [])
     if crowd and len(rows) < 100: notes,crowd = [*notes, f'{crowd.name} is left out: {len(rows)} pictures are too few, 100 is the least'],None
-    if crowd and crowd.name == 'KD-Lite0': notes = [*notes, 'KD-Lite0 is no fair judge of models that began with EfficientNet-Lite0, as the demo and lite0-unet did']
+    if crowd and crowd.name == 'KD-Lite0': notes = [*notes, 'KD-Lite0 is no fair judge of models that began with EfficientNet-Lite0, as lite, the demo and lite0-unet did']
     entrants = [e for make in makers for e in make(manifest, list(rows.file), size, squash)]
     everybody = entrants + floor_entrants(train_mean(manifest, rows))
     names = [e.name for e in everybody] + ['truth']

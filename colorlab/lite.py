@@ -29,7 +29,7 @@ def hints_at(
 
 LOUD = 6. # brings most colors from ±0.2 to ±1, where a network listens
 
-# %% ../nbs/15_lite.ipynb #52a2ca0e
+# %% ../nbs/15_lite.ipynb #2b62bee9
 class Lite(nn.Module):
     "A pretrained encoder, a light decoder that is told the hints at every level, and two answers at a quarter of the size: ab, and a distribution over bins (R1.14, R3.9, R4.16)."
     hints = True # `x` may have three channels more: see `colorlab.bins.hint_planes`
@@ -38,12 +38,13 @@ class Lite(nn.Module):
         encoder:str='tf_efficientnet_lite0', # a timm name; its weights come from an `init` function of lesson `unet`
         widths=(128,128,96,96), # channels on the way up, deepest first
         bin_weight:float=.1, balance:float=.5, # share of the bins in the loss; how much rare colors count there, 0..1
-        beta:float=.1 # of the smooth L1: squared below, plain above
+        beta:float=.1, # of the smooth L1: squared below, plain above
+        drop:float=0. # in training, how often the encoder's deepest blocks are left out; the first never are
     ):
         super().__init__()
         if (ni, no) != (1, 2): raise BadInput(f'Lite predicts ab from L: give the space lab (it was built for {ni} and {no} channels)')
         self.bin_weight,self.balance,self.beta = bin_weight,balance,beta
-        self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1,2,3,4))
+        self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1,2,3,4), drop_path_rate=drop)
         skips = self.encoder.feature_info.channels()[::-1]
         self.ups = nn.ModuleList(conv(a + skip + 3, b) for a,skip,b in zip((0, *widths), skips, widths))
         self.ab = nn.Conv2d(widths[-1], no, 3, padding=1)

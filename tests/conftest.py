@@ -19,9 +19,9 @@ def photos(tmp_path):
 
 @pytest.fixture(scope='session')
 def light(tmp_path_factory):
-    "The shipped `demo` as an ONNX file, made by the command."
-    file = tmp_path_factory.mktemp('onnx')/'demo.onnx'
-    colorlab('export', 'demo', '--out', file)
+    "The shipped model as an ONNX file, made by the command."
+    file = tmp_path_factory.mktemp('onnx')/'lite.onnx'
+    colorlab('export', 'lite', '--out', file)
     return file
 
 

@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
 
 def test_bad_input_is_one_line(run, photos, tmp_path):
     one_line(colorlab('colorize', 'nowhere', '--out', tmp_path, check=False), 'nowhere')
-    one_line(colorlab('colorize', photos, '--model', 'nobody', '--out', tmp_path, check=False), 'nobody', 'demo')
+    one_line(colorlab('colorize', photos, '--model', 'nobody', '--out', tmp_path, check=False), 'nobody', 'lite')
     one_line(colorlab('colorize', photos, '--model', photos, '--out', tmp_path/'o', check=False), 'there is no such model')
     one_line(colorlab('colorize', photos, '--model', run/'settings.json', '--out', tmp_path/'o', check=False), 'not a model file')
     one_line(colorlab('train', '--data', photos, '--space', 'hsv', '--out', tmp_path/'r', check=False), 'hsv', 'lab, rgb')

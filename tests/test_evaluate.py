@@ -12,11 +12,11 @@ from test_cli import one_line
 def test_a_model_and_a_stranger(photos, tmp_path):
     shutil.copytree(photos, tmp_path/'stranger')
     for f in (tmp_path/'stranger').rglob('*.jpg'): Image.open(f).convert('L').save(f.with_suffix('.png')); f.unlink()
-    done = colorlab('evaluate', 'demo', tmp_path/'stranger', '--data', photos, '--size', 96, '--no-perceptual', '--out', tmp_path/'out')
+    done = colorlab('evaluate', 'lite', tmp_path/'stranger', '--data', photos, '--size', 96, '--no-perceptual', '--out', tmp_path/'out')
     assert 'mean-ab' in done.stdout and 'stranger' in done.stdout and 'ab-RMSE' in done.stdout
     figures = json.loads((tmp_path/'out'/'summary.json').read_text())['figures']
     assert abs(figures['stranger']['ab_rmse'] - figures['gray']['ab_rmse']) < .6 # a luma gray and a Lab gray have the same color
-    assert figures['demo']['psnr'] > figures['gray']['psnr'] and set(figures) == {'demo', 'stranger', 'gray', 'mean-ab', 'random-ab', 'truth'}
+    assert figures['lite']['psnr'] > figures['gray']['psnr'] and set(figures) == {'lite', 'stranger', 'gray', 'mean-ab', 'random-ab', 'truth'}
     assert (tmp_path/'out'/'report.html').stat().st_size > 100_000
     rgb = tmp_path/'rgb'
     colorlab('train', '--arch', 'cnn', '--data', photos, '--space', 'rgb', '--size', 32, '--epochs', 1, '--bs', 4, '--out', rgb)
@@ -26,7 +26,7 @@ def test_a_model_and_a_stranger(photos, tmp_path):
 
 
 def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
-    args = ['evaluate', 'demo', '--data', photos, '--no-perceptual']
+    args = ['evaluate', 'lite', '--data', photos, '--no-perceptual']
     colorlab(*args, '--out', tmp_path/'whole')
     process = subprocess.Popen([Path(sys.executable).with_name('colorlab'), *map(str, args), '--out', tmp_path/'cut'])
     def seen():
@@ -41,9 +41,9 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
 
 
 def test_a_model_that_comes_along_is_found_beside_a_folder_of_its_name(photos, tmp_path):
-    (tmp_path/'demo').mkdir() # as `colorlab demo` leaves it
-    done = colorlab('evaluate', 'demo', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path/'out', cwd=tmp_path)
-    assert 'drawn in' in done.stdout and 'demo' in done.stdout
+    (tmp_path/"lite").mkdir() # a folder of that name is no model
+    done = colorlab('evaluate', 'lite', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path/'out', cwd=tmp_path)
+    assert 'drawn in' in done.stdout and 'lite' in done.stdout
 
 
 def test_nobody_is_judged_by_what_it_has_learned(photos, tmp_path):
@@ -70,18 +70,18 @@ def test_what_does_not_fit_is_said(photos, tmp_path):
     first.unlink()
     fails('no picture for 1 of 5', first.name)
     fails('no such model', what=tmp_path/'nobody')
-    fails('no such folder', data=tmp_path/'nowhere', what='demo')
-    fails('/dev/full', out='/dev/full', what='demo')
-    fails('/proc', out='/proc/out', what='demo')
+    fails('no such folder', data=tmp_path/'nowhere', what='lite')
+    fails('/dev/full', out='/dev/full', what='lite')
+    fails('/proc', out='/proc/out', what='lite')
     for f in photos.rglob('*.jpg'): Image.open(f).convert('L').save(f)
-    fails('has color', what='demo')
+    fails('has color', what='lite')
 
 
 def test_names_and_sizes_that_cannot_be_are_said(photos, tmp_path):
     for name in ('gray', 'truth'):
         shutil.copytree(photos, tmp_path/name)
         one_line(colorlab('evaluate', tmp_path/name, '--data', photos, '--out', tmp_path/'out', '--no-perceptual', check=False), 'have one name', 'rename')
-    one_line(colorlab('evaluate', 'demo', '--data', photos, '--size', 8, '--out', tmp_path/'out', '--no-perceptual', check=False), 'size is 8', '16')
+    one_line(colorlab('evaluate', 'lite', '--data', photos, '--size', 8, '--out', tmp_path/'out', '--no-perceptual', check=False), 'size is 8', '16')
     assert not (tmp_path/'out').exists()
 
 

@@ -53,9 +53,9 @@ def push(model, env):
 
 def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):
     files, env = hub
-    done = push('demo', env)
+    done = push('lite', env)
     assert done.returncode == 0 and done.stdout.endswith('/me/colors\n'), done.stderr
-    assert files['me/colors/model.safetensors'] == find_model('demo').read_bytes()
+    assert files['me/colors/model.safetensors'] == find_model('lite').read_bytes()
     assert "load('hf:me/colors')" in files['me/colors/README.md'].decode()
     files['me/colors/README.md'] = b'# mine'
     assert push(light, env).returncode == 0

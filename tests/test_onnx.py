@@ -39,7 +39,7 @@ def full_disk():
 
 def test_a_disk_that_fills_loses_nothing(light, photos, tmp_path):
     (tmp_path/'a.onnx').write_text('precious')
-    one_line(colorlab('export', 'demo', '--out', tmp_path/'a.onnx', check=False, preexec_fn=full_disk), 'too large')
+    one_line(colorlab('export', 'lite', '--out', tmp_path/'a.onnx', check=False, preexec_fn=full_disk), 'too large')
     assert (tmp_path/'a.onnx').read_text() == 'precious' and [f.name for f in tmp_path.glob('*.*')] + [f.name for f in tmp_path.glob('.*')] == ['a.onnx']
     (tmp_path/'box').mkdir() # the result of the second photo has more than 100 kB
     for i, f in enumerate(sorted(photos.rglob('*.jpg'))[:2]): Image.open(f).resize([(100, 80), (1500, 1200)][i]).convert('L').save(tmp_path/'box'/f'{i}.jpg')
@@ -61,5 +61,5 @@ def test_what_is_no_model_is_one_line(light, photos, tmp_path):
     (tmp_path/'empty').mkdir()
     one_line(colorlab('colorize', tmp_path/'empty', '--model', light, '--out', tmp_path/'out', check=False), 'empty', 'holds no photo')
     for model, words in (('sr2', 'enlarges and colors nothing'), ('nobody', 'no such model')): one_line(colorlab('export', model, '--out', tmp_path/'a.onnx', check=False), words)
-    one_line(colorlab('export', 'demo', '--out', tmp_path/'a.txt', check=False), 'ends in .onnx')
+    one_line(colorlab('export', 'lite', '--out', tmp_path/'a.txt', check=False), 'ends in .onnx')
     assert not (tmp_path/'out').exists() and not (tmp_path/'a.onnx').exists()

@@ -38,7 +38,7 @@ def test_wheel(wheel, tmp_path):
 
 def test_wheel_carries_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {'colorlab/sample/ATTRIBUTION.csv', 'colorlab/sample/README.md', 'colorlab/assets/report.html', 'colorlab/assets/demo.safetensors',
+    assert {'colorlab/sample/ATTRIBUTION.csv', 'colorlab/sample/README.md', 'colorlab/assets/report.html', 'colorlab/assets/lite.safetensors',
             'colorlab/assets/sr2.safetensors', 'colorlab/assets/sr4.safetensors', 'colorlab/assets/SHA256SUMS'} <= set(names)
     assert any(n.endswith('LICENSE') for n in names)
     assert not any(n.startswith(('tests', 'nbs', 'data', 'benchmarks')) for n in names)

@@ -22,7 +22,7 @@ def test_every_kind_of_file_comes_back_as_it_went_in(path, light, tmp_path):
         pic.save(box/name)
     deep = np.asarray(gray).astype(np.uint16)*257 + 100
     for name, pic in {'16.png': deep, '16.tif': deep, 'f.tif': (deep/65535).astype(np.float32)}.items(): cv2.imwrite(str(box/name), pic)
-    colorlab('colorize', box, '--out', tmp_path/'out', '--model', dict(torch='demo', onnx=light)[path])
+    colorlab('colorize', box, '--out', tmp_path/'out', '--model', dict(torch='lite', onnx=light)[path])
     for file in sorted(box.iterdir()):
         before, after = read_photo(file), read_photo(tmp_path/'out'/file.name)
         assert before.format == after.format and before.pixels.dtype == after.pixels.dtype and before.pixels.shape == after.pixels.shape
@@ -31,7 +31,7 @@ def test_every_kind_of_file_comes_back_as_it_went_in(path, light, tmp_path):
         L = rgb_to_lab(before.pixels.transpose(2, 0, 1)/np.float32(scale))[:1]
         moved = back_to_gray(after.pixels.transpose(2, 0, 1)/np.float32(scale), L)[0]
         assert moved < (1.5 if before.format in ('JPEG', 'HEIF') else .25), (file.name, moved)
-        assert read_mark(tmp_path/'out'/file.name)['model'] == 'demo', file.name
+        assert read_mark(tmp_path/'out'/file.name)['model'] == 'lite', file.name
 
 
 def test_inspect_and_stamp(photos, tmp_path):
@@ -41,7 +41,7 @@ def test_inspect_and_stamp(photos, tmp_path):
     colorlab('colorize', photo, '--out', tmp_path/'stamped', '--stamp')
     said = json.loads(colorlab('inspect', tmp_path/'plain'/photo.name, '--json').stdout)
     assert said['colorized'] and said['digital_source_type'].endswith('compositeWithTrainedAlgorithmicMedia') and len(said['sha256']) == 64
-    assert 'colorized by the model demo' in colorlab('inspect', tmp_path/'plain'/photo.name).stdout
+    assert 'colorized by the model lite' in colorlab('inspect', tmp_path/'plain'/photo.name).stdout
     a, b = (np.asarray(Image.open(tmp_path/f/photo.name)).astype(int) for f in ('plain', 'stamped'))
     changed = np.argwhere(np.abs(a - b).max(2) > 20)
     assert len(changed) and changed.min(0)[0] > a.shape[0]*.8 # only in the lower corner

@@ -43,7 +43,7 @@ def test_every_kind_of_file_is_enlarged_in_its_own_kind(gray, tmp_path):
         L = rgb_to_lab(larger.transpose(2, 0, 1)/np.float32(scale))[:1]
         assert back_to_gray(after.pixels.transpose(2, 0, 1)/np.float32(scale), L)[0] < (1.5 if before.format == 'JPEG' else .25)
         mark = read_mark(tmp_path/'out'/file.name)
-        assert (mark['model'], mark['enlarged_by'], mark['enlarged_times']) == ('demo', 'sr2', '2') and len(mark['enlarged_sha256']) == 64
+        assert (mark['model'], mark['enlarged_by'], mark['enlarged_times']) == ('lite', 'sr2', '2') and len(mark['enlarged_sha256']) == 64
     back = Image.open(tmp_path/'out'/'g.jpg').getexif()
     assert back[0x010e] == 'Oma, 1931' and [back.get_ifd(0x8769)[t] for t in (0xA002, 0xA003)] == [182, 134]
     assert 'enlarged 2 times by the model sr2' in colorlab('inspect', tmp_path/'out'/'g.jpg').stdout
@@ -61,7 +61,7 @@ def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
         assert np.abs(enlarger.enlarge_pixels(np.full((20, 30, 3), level, np.uint8)).astype(int) - level).max() <= 3
 
 
-@pytest.mark.parametrize('name, words', {'3': '2 or 4', '0': '2 or 4', '-2': '2 or 4', '22': '2 or 4', 'large': 'large: there is no such model.* sr2', 'demo': 'demo: enlarges nothing'}.items())
+@pytest.mark.parametrize('name, words', {'3': '2 or 4', '0': '2 or 4', '-2': '2 or 4', '22': '2 or 4', 'large': 'large: there is no such model.* sr2', 'lite': 'lite: enlarges nothing'}.items())
 def test_what_enlarges_nothing_is_refused(name, words):
     with pytest.raises(BadInput, match=words): torch_enlarger(name)
 

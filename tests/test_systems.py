@@ -64,10 +64,10 @@ def test_training_at_an_impossible_size_is_refused_in_one_line(name):
     assert '\n' not in str(e.value)
 
 
-def test_the_demo_still_colors_as_it_did():
+def test_the_shipped_model_still_colors_as_it_did():
     "What the shipped weights gave before `UNet` was rewritten."
     from colorlab.colorize import find_model
-    model, _ = load_model(find_model('demo'))
+    model, _ = load_model(find_model('lite'))
     x = torch.linspace(-1, 1, 64).expand(1, 1, 48, 64)
     with torch.no_grad(): y = model.float()(x)
     before = [-.0290, -.0260, -.0073, -.0353, .0158, .0325, .0225, -.1399]

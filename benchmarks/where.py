@@ -9,7 +9,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt, numpy as np, torch, torch.nn.functional as F
 from PIL import Image
 from colorlab.colorize import torch_colorizer
-from colorlab.data import read_pixels, shrink
+from colorlab.data import enough, read_pixels, shrink
 from colorlab.lab import LAB, open_photo, sample_folder
 from colorlab.photo import read_photo, write_photo
 from colorlab.unet import TimmUNet
@@ -30,15 +30,16 @@ def photo(size): return open_photo(sample_folder()/'scenes'/'lw-bridge.jpg').res
 
 def prepare(tmp):
     "Milliseconds for one photo of 640×480 on its way into a batch of 256 pixels."
-    photo((640, 480)).save(tmp/'a.jpg', quality=90)
-    data = np.fromfile(tmp/'a.jpg', np.uint8)
-    pixels = read_pixels(data, 'a.jpg')
-    small = shrink(pixels, 287)
+    size, short, file = (640, 480), 287, tmp/'a.jpg'
+    photo(size).save(file, quality=90)
+    data, least = file.read_bytes(), enough(size, short)
+    pixels = read_pixels(data, 'a.jpg', least)
+    small = shrink(pixels, size, short)
     def write():
         with open(tmp/'cache', 'wb') as f: f.write(small)
-    return {'read and check': median(lambda: hashlib.sha256(np.fromfile(tmp/'a.jpg', np.uint8)).hexdigest()), 'decode': median(lambda: read_pixels(data, 'a.jpg')),
-            'shrink': median(lambda: shrink(pixels, 287)), 'write to the cache': median(write),
-            'every epoch: crop and Lab': median(lambda: LAB.split(small[None, :, :256, :256].copy()))}
+    return {'read and check': median(lambda: hashlib.sha256(file.read_bytes()).hexdigest()), 'decode': median(lambda: read_pixels(data, 'a.jpg', least)),
+            'shrink': median(lambda: shrink(pixels, size, short)), 'write to the cache': median(write),
+            'every epoch: crop and Lab': median(lambda: LAB.split(small[:256, :256].transpose(2, 0, 1)))}
 
 
 def step():

@@ -1,6 +1,9 @@
 """The doctor on folders of 10,000, 30,000 and 100,000 generated photos: time and memory, and a SIGKILL half-way.
 
     python benchmarks/doctor.py [PHOTOS ...]
+    python benchmarks/doctor.py pairs [PHOTOS ...]
+
+`pairs` makes thumbnails only, in the same manner, and times what finds near copies among them.
 """
 import os, resource, signal, subprocess, sys, tempfile, time
 from pathlib import Path
@@ -33,6 +36,37 @@ def make_photos(folder, first, n):
     for _ in in_threads(make, range(first, n), 'making photos'): pass
 
 
+def make_thumbs(n):
+    "Gray collages of 32×32 like those of `make_photos`; one in a hundred is another with a little noise."
+    import numpy as np
+    from PIL import Image
+    from colorlab.lab import open_photo, photo_files, sample_folder
+    sources, thumbs = [open_photo(sample_folder()/f).convert('L').resize((128, 128), Image.BOX) for f in photo_files(sample_folder())], []
+    for i in range(n):
+        rng = np.random.default_rng(i - (i % 100 == 1))
+        thumb = Image.new('L', (32, 32))
+        for corner in ((0, 0), (16, 0), (0, 16), (16, 16)):
+            source, side = sources[rng.integers(len(sources))], rng.uniform(40, 200)/2
+            x, y = rng.uniform(0, 128 - side, 2)
+            thumb.paste(source.resize((16, 16), Image.BOX, box=(x, y, x + side, y + side)), corner)
+        noise = np.random.default_rng(i).integers(-1, 2, (32, 32)) if i % 100 == 1 else 0
+        thumbs.append((np.asarray(thumb) + noise).clip(0, 255).astype(np.uint8))
+    return np.stack(thumbs)
+
+
+def time_pairs(n):
+    "Processor seconds and memory of `near_pairs` alone, over a table that holds nothing but thumbnails."
+    from colorlab.doctor import COLUMNS, Records, near_pairs, outline
+    with tempfile.TemporaryDirectory() as tmp:
+        os.environ['COLORLAB_CACHE'] = tmp
+        records, marks = Records(tmp), ','.join('?'*len(COLUMNS))
+        records.query(f'insert into photos values ({marks})', [(f'{i:06}', 1, 1, f'{i:064}', 9, 9, 9., 'ok', t.tobytes(), outline(t).tobytes(), b'') for i, t in enumerate(make_thumbs(n))])
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        pairs = near_pairs(records)
+        busy, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f'{n:7} thumbnails: {busy:5.1f} s of processor, {busy/n*1e3:.2f} ms each, peak {after/1024:.0f} MiB ({before/1024:.0f} before), {len(pairs)} pairs', flush=True)
+
+
 def start(folder, env): return subprocess.Popen([sys.executable, '-c', CHILD, str(folder)], env=env, stdout=subprocess.PIPE, text=True)
 
 
@@ -57,4 +91,7 @@ def main(*counts):
             print(f'{n:7} photos: {seconds:6.1f} s ({busy:.1f} s of processor), peak {peak:5.0f} MiB, {pairs:.0f} pairs; again {second:5.1f} s ({second_busy:.1f}); killed half-way, the rest took {rest:5.1f} s', flush=True)
 
 
-if __name__ == '__main__': main(*map(int, sys.argv[1:]))
+if __name__ == '__main__':
+    if sys.argv[1:2] == ['pairs']:
+        for n in map(int, sys.argv[2:] or (3_000, 10_000, 30_000, 100_000)): time_pairs(n)
+    else: main(*map(int, sys.argv[1:]))

@@ -113,7 +113,7 @@ def train(
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 
-# %% ../nbs/19_cli.ipynb #4f0e6c8b
+# %% ../nbs/19_cli.ipynb #85df5116
 @app.command()
 def colorize(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
@@ -135,7 +135,7 @@ def colorize(
     from colorlab.colorize import Colorizer, color_files, plan_files, read_hint, strength, torch_enlarger
     plan,hints = plan_files(paths, out),[read_hint(h) for h in hint or []] # before torch takes its time
     if hints and len(plan) != 1: raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
-    if vividness not in ('accurate','vivid'): vividness = strength(vividness)
+    if vividness != 'accurate': vividness = strength(vividness)
     enlarger = None if upscale is None else torch_enlarger(upscale)
     how = dict(vividness=vividness, hints=hints, variants=variants, uncertainty=uncertainty, stamped=stamp, max_pixels=max_pixels, enlarger=enlarger)
     got = color_files(Colorizer.load(model), paths, out, force, **how)
@@ -159,7 +159,7 @@ def export_model(
     mean,largest = export_onnx(model, out)
     typer.echo(f'{out}: its colors differ from those in torch by {mean:.1g} in the mean and {largest:.1g} at most (units of Lab)')
 
-# %% ../nbs/19_cli.ipynb #53423a51
+# %% ../nbs/19_cli.ipynb #3acea7c0
 @app.command()
 def evaluate(
     what: Annotated[list[Path], typer.Argument(help='Models (a run, a .safetensors or .onnx file, a name), and folders of pictures that other programs colored.')],
@@ -168,13 +168,14 @@ def evaluate(
     size: Annotated[int, typer.Option(help='Shorter side of the photos, cut square; 0 keeps them as they are.')] = 256,
     squash: Annotated[bool, typer.Option('--squash', help='Squash photos to a square, only to repeat the reports.')] = False,
     perceptual: Annotated[bool, typer.Option(help='Let networks judge too, where their weights can be had.')] = True,
+    vividness: Annotated[str, typer.Option(help='As in `colorlab colorize`, for all models.')] = 'vivid',
     listing: Annotated[Path|None, typer.Option(help='A CSV list that splits the photos, as `colorlab doctor` writes it.')] = None,
 ):
     """Score models, and any program's pictures, against the true photos, with floors and intervals.
 
     Interrupted, the same command goes on; a second time it gives the same figures at once.
     """
-    from colorlab.colorize import Colorizer, find_model
+    from colorlab.colorize import Colorizer, find_model, strength
     from colorlab.data import Manifest, absolute
     from colorlab.evaluate import evaluate, folder_entrant, model_entrants
     def is_model(w): # a folder with neither run nor model holds pictures, unless it has the name of a model that comes along
@@ -188,7 +189,7 @@ def evaluate(
             known = Manifest.load(listed, w).part('train').sha256 if listed.exists() else []
             seen = manifest.table[manifest.table.file.isin(files)].sha256.isin(known).sum()
             if seen: raise BadInput(f'{w}: has learned {seen} of these {len(files)} photos; give others, or --listing {listed} for its own split')
-            return model_entrants(colorizer.mark['model'], colorizer)
+            return model_entrants(colorizer.mark['model'], colorizer, vividness if vividness == 'accurate' else strength(vividness))
         return entrants
     table,notes = evaluate([maker(w) for w in what], absolute(data), out, size, squash, perceptual, listing)
     typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out/"report.html"}']))

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['STRIP', 'MODEL_SUFFIXES', 'SAME', 'CARD', 'model_size', 'enlarge', 'full_scale', 'eight_bits', 'Hint', 'read_hint',
-           'strength', 'Colorizer', 'sha256', 'undamaged', 'find_model', 'mark', 'Network', 'as_colorizer',
-           'torch_model', 'torch_colorizer', 'onnx_model', 'onnx_colorizer', 'distance', 'as_onnx', 'export_onnx',
-           'reaching', 'pull_model', 'push_model', 'Enlarger', 'torch_enlarger', 'color_file', 'numbered', 'told',
-           'write_uncertainty', 'plan_files', 'color_files']
+           'strength', 'Colorizer', 'sha256', 'undamaged', 'assets', 'find_model', 'mark', 'Network', 'as_colorizer',
+           'torch_model', 'torch_colorizer', 'onnx_model', 'onnx_colorizer', 'distance', 'halve', 'as_onnx',
+           'export_onnx', 'reaching', 'pull_model', 'push_model', 'Enlarger', 'torch_enlarger', 'color_file',
+           'numbered', 'told', 'write_uncertainty', 'plan_files', 'color_files']
 
 # %% ../nbs/17_colorize.ipynb #b954cbb1
 import hashlib, io, json, logging, os, warnings
@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #0b3eca32
+# %% ../nbs/17_colorize.ipynb #5f9f0a59
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -97,8 +97,11 @@ class Colorizer:
     def load(cls,
         name='lite' # see `find_model`
     ) -> 'Colorizer':
-        "A colorizer that runs its model as the file wants it: .onnx without torch, any other in torch."
-        return (onnx_colorizer if find_model(name).suffix == '.onnx' else torch_colorizer)(name)
+        "A colorizer without torch, if its model is ONNX or comes along as that; otherwise in torch."
+        path = find_model(name)
+        light = path.with_suffix('.onnx')
+        if light.parent == assets() and light.exists() and find_spec('onnxruntime'): return onnx_colorizer(light)
+        return (onnx_colorizer if path.suffix == '.onnx' else torch_colorizer)(name)
 
     def seen(self, img:Image.Image, hints=()) -> np.ndarray: # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
         "What the model is shown of a photo: its own size, and no colors but those of hints; `BadInput` for hints that it cannot take."
@@ -188,29 +191,34 @@ def undamaged(
     if sums.get(file.name) != sha256(file): raise BadInput(f'{file.stem}: its weights are damaged; install colorlab again')
     return file
 
-# %% ../nbs/17_colorize.ipynb #84a89696
+# %% ../nbs/17_colorize.ipynb #0bdecf66
 MODEL_SUFFIXES = '.safetensors', '.onnx'
+
+def assets() -> Path:
+    "Where the package keeps its models."
+    return Path(find_spec('colorlab').origin).parent/'assets'
 
 def find_model(
     name # a model file, the folder of a run, the name of a model in the package, or hf:OWNER/NAME on the Hugging Face hub
 ) -> Path:
     "Where a model lies; `BadInput` with the names there are, if nowhere."
     if str(name).startswith('hf:'): return pull_model(str(name).removeprefix('hf:'))
-    shipped = {f.stem: f for f in (Path(find_spec('colorlab').origin).parent/'assets').iterdir() if f.suffix in MODEL_SUFFIXES}
+    shipped = {f.stem: f for f in assets().glob('*.safetensors')}
     path = Path(name)
     if path.is_dir(): path = path/'model.safetensors'
-    if path.is_file(): return path
+    if path.is_file(): return undamaged(path) if path.parent == assets() else path
     if str(name) in shipped: return undamaged(shipped[str(name)])
     raise BadInput(f'{name}: there is no such model; give a file ({", ".join(MODEL_SUFFIXES)}), the folder of a run that has saved one, hf:OWNER/NAME, or one of: {", ".join(sorted(shipped))}')
 
-# %% ../nbs/17_colorize.ipynb #00fc1df6
+# %% ../nbs/17_colorize.ipynb #3d9d6119
 def mark(
     name, # as the user said it
-    path:Path # where that lies
+    path:Path, # where that lies
+    header:dict # an ONNX file says whose weights it has
 ) -> dict: # model, sha256
     "What to write into the files that a model colored."
     called = str(name) if str(name).startswith('hf:') else path.stem if path.stem != 'model' else path.resolve().parent.name
-    return dict(model=called, sha256=sha256(path))
+    return dict(model=called, sha256=header.get('sha256') or sha256(path))
 
 class Network(NamedTuple):
     "A network that can be run, however that is done."
@@ -228,7 +236,7 @@ def as_colorizer(
     if 'y' in net.takes: raise BadInput(f'{name}: is a discriminator and colors nothing; give the model that was trained against it')
     space = SPACES[net.header['space']]
     if space.times > 1: raise BadInput(f'{name}: enlarges and colors nothing; give it to --upscale, and a model of the space lab or rgb to color')
-    return Colorizer(net.run, space, net.header['size'], mark(name, path), color_bins() if net.several else None, net.hinted)
+    return Colorizer(net.run, space, net.header['size'], mark(name, path, net.header), color_bins() if net.several else None, net.hinted)
 
 # %% ../nbs/17_colorize.ipynb #a8eef745
 def torch_model(
@@ -294,7 +302,19 @@ def distance(
     off = np.concatenate([np.abs(one.small_ab(p, how) - other.small_ab(p, how)).ravel() for p in photos for how in ('accurate','vivid')])
     return float(off.mean()), float(off.max())
 
-# %% ../nbs/17_colorize.ipynb #4b38e843
+# %% ../nbs/17_colorize.ipynb #1ce7b6b9
+def halve(
+    model # `onnx.ModelProto`, changed in place
+):
+    "Keep weights in 16 bits where that loses nothing; they become float32 again as they are read."
+    from onnx import TensorProto, helper, numpy_helper
+    for w in model.graph.initializer:
+        name,exact = w.name,numpy_helper.to_array(w)
+        if exact.dtype != np.float32 or (exact.astype(np.float16) != exact).any(): continue
+        w.CopyFrom(numpy_helper.from_array(exact.astype(np.float16), f'{name} half'))
+        model.graph.node.insert(0, helper.make_node('Cast', [f'{name} half'], [name], to=TensorProto.FLOAT))
+
+# %% ../nbs/17_colorize.ipynb #59d3085c
 def as_onnx(
     model, # the network, on the CPU
     header:dict, # what `load_model` said of it
@@ -307,13 +327,15 @@ def as_onnx(
     torch._C._jit_set_onnx_log_output_stream('stderr') # where it can be silenced
     with warnings.catch_warnings(action='ignore'), silent_libraries(): # torch would rather have the newer way
         try: torch.onnx.export(model, (torch.from_numpy(x),), found, dynamo=False, verbose=False, input_names=['x'], output_names=outputs,
+                               training=torch.onnx.TrainingMode.PRESERVE, # weights as they are: none folded into another
                                dynamic_axes={name: {2: f'{name} height', 3: f'{name} width'} for name in ['x', *outputs]})
         except RuntimeError as e: raise BadInput(f'{header["arch"]} cannot be written as ONNX ({str(e).splitlines()[0]})') from e
     graph = onnx.load_from_string(found.getvalue())
+    halve(graph)
     onnx.helper.set_model_props(graph, dict(colorlab=json.dumps(header)))
     return graph.SerializeToString()
 
-# %% ../nbs/17_colorize.ipynb #d9894dd4
+# %% ../nbs/17_colorize.ipynb #826de9d0
 SAME = 1e-3, .05 # what another order of adding up may change in the colors: mean and largest, units of Lab
 
 def export_onnx(
@@ -326,7 +348,7 @@ def export_onnx(
     path = find_model(name)
     net,model = torch_model(path, 'cpu')
     in_torch = as_colorizer(name, path, net)
-    data = as_onnx(model, net.header, in_torch.seen(Image.new('RGB', (96, 64))))
+    data = as_onnx(model, net.header | dict(sha256=sha256(path)), in_torch.seen(Image.new('RGB', (96, 64))))
     mean,largest = distance(in_torch, as_colorizer(name, path, onnx_model(name, data)))
     if mean > SAME[0] or largest > SAME[1]: raise BadInput(f'{name}: as ONNX its colors would be off by {mean:.2g} in the mean and {largest:.2g} at most, in units of Lab')
     with whole_file(out) as part: part.write_bytes(data)
@@ -420,7 +442,7 @@ class Enlarger:
         if (n := h*w*times**2) > max_pixels: raise BadInput(f'would hold {n/1e6:.0f} megapixels when enlarged {times} times, more than the {max_pixels/1e6:.0f} allowed: raise --max-pixels')
         return replace(photo, pixels=self.enlarge_pixels(photo.pixels), alpha=None if photo.alpha is None else self.enlarge_alpha(photo.alpha))
 
-# %% ../nbs/17_colorize.ipynb #1401b524
+# %% ../nbs/17_colorize.ipynb #55f33b61
 def torch_enlarger(
     name=2 # 2 or 4: a model that comes along; or see `find_model`
 ) -> Enlarger:
@@ -431,7 +453,7 @@ def torch_enlarger(
     path = find_model(name)
     net,model = torch_model(path)
     if not hasattr(model, 'reach'): raise BadInput(f'{name}: enlarges nothing; give 2, 4, or a model of the space sr2 or sr4')
-    space,made_by = SPACES[net.header['space']],mark(name, path)
+    space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
     return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
 
 # %% ../nbs/17_colorize.ipynb #1ff63308

@@ -191,7 +191,7 @@ def measure(
     if pair: row['perceptual'] = pair.see(*((255*x).round().byte() for x in (p, t))).item()
     return row
 
-# %% ../nbs/09_evaluate.ipynb #1e76a2c5
+# %% ../nbs/09_evaluate.ipynb #3f1293bb
 @dataclass
 class Entrant:
     "Somebody who colors photos."
@@ -213,11 +213,12 @@ def floor_entrants(
     return [Entrant(n, painter(n), lambda file, n=n: f'{n} {ab if n == "mean-ab" else ""}') for n in ('gray','mean-ab','random-ab')]
 
 def model_entrants(
-    name:str, colorizer # a `colorlab.colorize.Colorizer`
+    name:str, colorizer, # a `colorlab.colorize.Colorizer`
+    vividness=1. # see its `color_pixels`
 ) -> list: # one, or two for a model that paints in RGB
     "A model as it paints, and with the lightness kept where that is not the same."
-    mark = json.dumps(colorizer.mark, sort_keys=True)
-    def kept(file, targ): return img_to_rgb(colorizer.colorize(rgb_to_img(targ)))
+    mark = json.dumps(colorizer.mark | ({} if vividness == 1 else dict(vividness=vividness)), sort_keys=True)
+    def kept(file, targ): return img_to_rgb(colorizer.colorize(rgb_to_img(targ), vividness))
     def raw(file, targ): return colorizer.paint(rgb_to_img(targ))
     def drawn_in(targ): return colorizer.drawn_in(rgb_to_img(targ))
     if colorizer.space.name == 'lab': return [Entrant(name, kept, lambda file: f'kept {mark}', drawn_in)]

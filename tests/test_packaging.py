@@ -45,7 +45,7 @@ def test_wheel_carries_what_it_should(wheel):
 
 
 def test_every_model_has_its_check_sum():
-    "If not: cd colorlab/assets && sha256sum *.safetensors > SHA256SUMS"
+    "If not: cd colorlab/assets && sha256sum *.safetensors *.onnx > SHA256SUMS"
     assets = root/'colorlab'/'assets'
     listed = dict(reversed(line.split()) for line in (assets/'SHA256SUMS').read_text().splitlines())
     assert listed == {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in assets.iterdir() if f.suffix in ('.safetensors', '.onnx')}

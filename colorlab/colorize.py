@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #5f9f0a59
+# %% ../nbs/17_colorize.ipynb #12a687e9
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -100,7 +100,7 @@ class Colorizer:
         "A colorizer without torch, if its model is ONNX or comes along as that; otherwise in torch."
         path = find_model(name)
         light = path.with_suffix('.onnx')
-        if light.parent == assets() and light.exists() and find_spec('onnxruntime'): return onnx_colorizer(light)
+        if light.parent == assets() and light.exists(): return onnx_colorizer(light)
         return (onnx_colorizer if path.suffix == '.onnx' else torch_colorizer)(name)
 
     def seen(self, img:Image.Image, hints=()) -> np.ndarray: # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
@@ -262,14 +262,13 @@ def torch_colorizer(
     path = find_model(name)
     return as_colorizer(name, path, torch_model(path, device)[0])
 
-# %% ../nbs/17_colorize.ipynb #615ee9da
+# %% ../nbs/17_colorize.ipynb #b4a24df8
 def onnx_model(
     name, # what to call it
     source # a path, or the bytes of a file
 ) -> Network:
     "A model that runs in onnxruntime, on as many threads as this process may use."
-    try: import onnxruntime
-    except ImportError: raise BadInput('ONNX files need onnxruntime: pip install "colorlab[onnx]"') from None
+    import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     options.log_severity_level = 4 # our own line says it

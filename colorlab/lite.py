@@ -199,11 +199,11 @@ class Perceptual(Callback):
         distance = sum((F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean() for f,r in zip(self.seen(first(self.pred)), real))
         self.learn.loss_grad = self.loss_grad + self.weight*distance
 
-# %% ../nbs/15_lite.ipynb #413d4845
+# %% ../nbs/15_lite.ipynb #f35fb87f
 def vivid(
     logits, bins, # (N, Q, h, w); (Q, 2), units of Lab
     size:tuple, # height and width wanted
-    temperature:float=.38 # see `colorlab.bins.annealed_mean`
+    temperature:float=.6 # see `colorlab.bins.annealed_mean`
 ): # ab (N, 2, *size) in −1..1
     "Colors of a network's second answer."
     small = annealed_mean(logits.float(), bins.float(), temperature)/AB_MAX

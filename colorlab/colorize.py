@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #12a687e9
+# %% ../nbs/17_colorize.ipynb #40aa0c6f
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -111,7 +111,7 @@ class Colorizer:
         small = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
         x,(sx,sy) = self.space.split(img_to_rgb(small)[None])[0],(small.width/img.width, small.height/img.height)
         if not self.hinted: return x
-        return np.concatenate([x, hint_planes([(h.y*sy, h.x*sx, *h.ab) for h in hints], small.size[::-1])[None]], 1)
+        return np.concatenate([x, hint_planes([(h.y*sy, h.x*sx, *h.ab) for h in hints], small.size[::-1], radius=self.size//48)[None]], 1)
 
     def guess(self, x:np.ndarray) -> np.ndarray: # y (1, ny, h, w) in −1..1
         "What the model answers; some models say more, and `y` first."
@@ -134,12 +134,16 @@ class Colorizer:
         "How far the colors that it thinks of lie apart, at a quarter of the model's own size."
         return spread(self.likely(img, hints), self.bins)[0,0]
 
-    def ask(self, img:Image.Image, hints=()) -> tuple: # x, y in pixels of the photo
-        "Where a hint would help most: in the middle of what it is least sure about."
+    def least_sure(self, img:Image.Image, hints=(), n:int=1) -> list: # (x, y) each, in pixels of the photo
+        "Where hints would help most: in the middle of what it is least sure about, and apart from each other."
         from scipy.ndimage import gaussian_filter
         unsure = gaussian_filter(self.uncertainty(img, hints), self.size/64, mode='constant') # no corner that nobody looks at
-        row,column = np.unravel_index(unsure.argmax(), unsure.shape)
-        return int((column + .5)*img.width/unsure.shape[1]), int((row + .5)*img.height/unsure.shape[0])
+        (h,w),(rows,columns),found = unsure.shape,np.indices(unsure.shape),[]
+        for _ in range(n):
+            row,column = np.unravel_index(unsure.argmax(), unsure.shape)
+            found.append((int((column + .5)*img.width/w), int((row + .5)*img.height/h)))
+            unsure[np.hypot(rows - row, columns - column) < self.size/24] = -np.inf
+        return found
 
     def paint(self, img:Image.Image) -> np.ndarray: # float32 (3, H, W) in 0..1
         "What the model itself makes of a photo, enlarged to its size; its own lightness included, if it paints RGB."
@@ -170,13 +174,17 @@ class Colorizer:
         "Color a picture in memory; see `color_pixels`."
         return Image.fromarray(self.color_pixels(np.asarray(open_photo(img)), vividness, hints))
 
-    def variants(self, img:Image.Image, k:int=3) -> list: # of lists of hints, each to be given to `colorize`
-        "Up to `k` different ideas about the photo: what it could be where the model is least sure."
-        x,y = self.ask(img)
-        p = probabilities(self.likely(img))[0]
-        row,column = int(y/img.height*p.shape[1]),int(x/img.width*p.shape[2])
-        around = p[:, max(0, row-2):row+3, max(0, column-2):column+3].mean((1,2))
-        return [[Hint(x, y, tuple(ab))] for ab in modes(around, self.bins, k)]
+    def variants(self, img:Image.Image, k:int=3, places:int=8) -> list: # of lists of hints, each to be given to `colorize`
+        "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely."
+        p,where = probabilities(self.likely(img))[0],self.least_sure(img, n=places)
+        def at(x, y, around=0): # probabilities there
+            row,column = int(y/img.height*p.shape[1]),int(x/img.width*p.shape[2])
+            return p[:, max(0, row-around):row+around+1, max(0, column-around):column+around+1].mean((1,2))
+        ideas = []
+        for ab in modes(at(*where[0], around=2), self.bins, k):
+            near = np.exp(-np.square((self.bins - ab)/15).sum(1))
+            ideas.append([Hint(x, y, tuple(ab)) for x,y in where if near@at(x, y) >= .3*(near@at(*where[0]))])
+        return ideas
 
 # %% ../nbs/17_colorize.ipynb #1c2dcf57
 def sha256(file:Path) -> str: # 64 digits
@@ -455,7 +463,7 @@ def torch_enlarger(
     space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
     return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
 
-# %% ../nbs/17_colorize.ipynb #1ff63308
+# %% ../nbs/17_colorize.ipynb #377cdb55
 def color_file(
     colorizer:Colorizer, source, dest,
     vividness=1., hints=(), # see `Colorizer.color_pixels`
@@ -490,7 +498,7 @@ def write_uncertainty(colorizer:Colorizer, img:Image.Image, hints, path:Path) ->
     "A gray picture of how unsure a model is (white: its colors lie 60 units of Lab apart, or more), and a line about it."
     unsure = (colorizer.uncertainty(img, hints)/60).clip(0, 1)
     with whole_file(path) as part: Image.fromarray((unsure*255).astype(np.uint8)).resize(img.size, Image.BICUBIC).save(part, 'PNG')
-    x,y = colorizer.ask(img, hints)
+    (x,y), = colorizer.least_sure(img, hints)
     return f'{path}: least sure at {x},{y}; if you know the color there, say so with --hint {x},{y},#rrggbb'
 
 # %% ../nbs/17_colorize.ipynb #ac0cea07

@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #40aa0c6f
+# %% ../nbs/17_colorize.ipynb #e3171e2a
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -153,7 +153,7 @@ class Colorizer:
     def drawn_in(self, img:Image.Image) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
         x = self.seen(img)
-        return float(1 - in_gamut(join_lab(x, self.guess(x))).mean())
+        return float(1 - in_gamut(join_lab(x[:,:1], self.guess(x))).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at

@@ -1,7 +1,7 @@
 "The reports' generators, by name: shapes, sizes, and whether they learn."
 import pytest, torch, torch.nn.functional as F
 from colorlab.lab import BadInput
-from colorlab.learner import build, load_model, predict
+from colorlab.learner import build, load_model, predict, train
 from colorlab.unet import REPORTS, report
 
 MILLIONS = {'r0-lab-gan': 1.670, 'r0-pix2pix': 54.405, 'r1-unet': 54.410, 'r2-unet': 41.825, 'r2-autoencoder': .195,
@@ -72,3 +72,17 @@ def test_the_shipped_model_still_colors_as_it_did():
     with torch.no_grad(): y = predict(model.float(), x)
     before = [.0268, .0333, .0297, .0423, .0219, .1594, .0004, .0982]
     assert y[0, :, ::24, ::32].flatten().tolist() == pytest.approx(before, abs=2e-3)
+
+
+def test_lite_with_everything_that_takes_part_resumes_exactly(photos, tmp_path):
+    "Hints, aging, rare colors and averaged weights: one epoch and one more are two."
+    from safetensors.torch import load_file
+    from colorlab.lite import lite_recipe
+    how = lite_recipe(data=str(photos), size=64, bs=4, schedule='constant', init=None, sample_epochs=[])
+    train(tmp_path/'whole', progress=False, device='cpu', **how | dict(epochs=2))
+    train(tmp_path/'twice', progress=False, device='cpu', **how | dict(epochs=1))
+    train(tmp_path/'twice', resume=True, progress=False, device='cpu', epochs=2)
+    for name in ('model', 'average'):
+        a, b = (load_file(tmp_path/run/f'{name}.safetensors') for run in ('whole', 'twice'))
+        assert all(torch.equal(a[k], b[k]) for k in a), name
+    assert not torch.equal(load_file(tmp_path/'whole'/'model.safetensors')['ab.weight'], a['ab.weight'])

@@ -81,7 +81,7 @@ def spread(logits, bins): # (N, 1, h, w), units of Lab
     squares = xp.tensordot(p, xp.sum(bins*bins, axis=1), axes=([1],[0]))
     return xp.sqrt(xp.clip(squares - xp.sum(mean*mean, axis=1), 0, None))[:, None]
 
-# %% ../nbs/14_bins.ipynb #c273b1d9
+# %% ../nbs/14_bins.ipynb #6f9843da
 def modes(
     p, # NumPy (Q,): probabilities at one place
     bins, # (Q, 2), units of Lab
@@ -91,9 +91,9 @@ def modes(
     far = np.linalg.norm(bins[:,None] - bins, axis=-1)
     near = np.exp(-(far/(apart/2))**2)
     mass,found = near@p,[]
-    while len(found) < k and mass.max() > 0:
+    while len(found) < k and mass.max() > .02*(near@p).max(): # less is noise
         best = mass.argmax()
-        weight = near[best]*p
+        weight = near[best]*p*(mass > 0)
         found.append(weight@bins/weight.sum()) # between the points of the grid
         mass = np.where(far[best] < apart, 0, mass)
     return np.array(found)

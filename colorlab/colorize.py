@@ -7,9 +7,9 @@ __all__ = ['STRIP', 'MODEL_SUFFIXES', 'SAME', 'CARD', 'model_size', 'enlarge', '
            'strength', 'Colorizer', 'sha256', 'undamaged', 'assets', 'find_model', 'mark', 'Network', 'as_colorizer',
            'torch_model', 'torch_colorizer', 'onnx_model', 'onnx_colorizer', 'distance', 'halve', 'as_onnx',
            'export_onnx', 'reaching', 'pull_model', 'push_model', 'Enlarger', 'torch_enlarger', 'color_file',
-           'numbered', 'told', 'write_uncertainty', 'plan_files', 'color_files']
+           'numbered', 'doubt', 'check_wishes', 'told', 'write_uncertainty', 'plan_files', 'color_files']
 
-# %% ../nbs/17_colorize.ipynb #b954cbb1
+# %% ../nbs/17_colorize.ipynb #b75ef175
 import hashlib, io, json, logging, os, warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageColor
 from tqdm.auto import tqdm
-from .lab import BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy, sample_folder, whole_file
+from .lab import AB_MAX, BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy, sample_folder, whole_file
 from .bins import annealed_mean, color_bins, hint_planes, modes, probabilities, spread
 from .photo import Photo, read_photo, silent_libraries, stamp, write_photo
 
@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #e3171e2a
+# %% ../nbs/17_colorize.ipynb #b5a16111
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -100,7 +100,7 @@ class Colorizer:
         "A colorizer without torch, if its model is ONNX or comes along as that; otherwise in torch."
         path = find_model(name)
         light = path.with_suffix('.onnx')
-        if light.parent == assets() and light.exists(): return onnx_colorizer(light)
+        if light.resolve().parent == assets().resolve() and light.exists(): return onnx_colorizer(light)
         return (onnx_colorizer if path.suffix == '.onnx' else torch_colorizer)(name)
 
     def seen(self, img:Image.Image, hints=()) -> np.ndarray: # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
@@ -143,6 +143,7 @@ class Colorizer:
             row,column = np.unravel_index(unsure.argmax(), unsure.shape)
             found.append((int((column + .5)*img.width/w), int((row + .5)*img.height/h)))
             unsure[np.hypot(rows - row, columns - column) < self.size/24] = -np.inf
+            if unsure.max() < 0: break # a tiny photo has few places
         return found
 
     def paint(self, img:Image.Image) -> np.ndarray: # float32 (3, H, W) in 0..1
@@ -150,10 +151,12 @@ class Colorizer:
         y = enlarge(self.guess(self.seen(img))[0], img.size, (0, img.height))
         return self.space.merge(self.space.split(img_to_rgb(img)[None])[0], y[None])[0]
 
-    def drawn_in(self, img:Image.Image) -> float: # 0..1
+    def drawn_in(self, img:Image.Image, vividness=1.) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
         x = self.seen(img)
-        return float(1 - in_gamut(join_lab(x[:,:1], self.guess(x))).mean())
+        if vividness == 'accurate' or self.bins is None: y = self.guess(x)[0]
+        else: y = enlarge(annealed_mean(self.predict(x)[1], self.bins)[0]/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
+        return float(1 - in_gamut(join_lab(x[0,:1], y*strength(vividness))).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at
@@ -174,16 +177,16 @@ class Colorizer:
         "Color a picture in memory; see `color_pixels`."
         return Image.fromarray(self.color_pixels(np.asarray(open_photo(img)), vividness, hints))
 
-    def variants(self, img:Image.Image, k:int=3, places:int=8) -> list: # of lists of hints, each to be given to `colorize`
-        "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely."
-        p,where = probabilities(self.likely(img))[0],self.least_sure(img, n=places)
+    def variants(self, img:Image.Image, k:int=3, hints=(), places:int=8) -> list: # of lists of hints, each to be given to `colorize`
+        "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely; `hints` are kept."
+        p,where = probabilities(self.likely(img, hints))[0],self.least_sure(img, hints, places)
         def at(x, y, around=0): # probabilities there
             row,column = int(y/img.height*p.shape[1]),int(x/img.width*p.shape[2])
             return p[:, max(0, row-around):row+around+1, max(0, column-around):column+around+1].mean((1,2))
         ideas = []
         for ab in modes(at(*where[0], around=2), self.bins, k):
             near = np.exp(-np.square((self.bins - ab)/15).sum(1))
-            ideas.append([Hint(x, y, tuple(ab)) for x,y in where if near@at(x, y) >= .3*(near@at(*where[0]))])
+            ideas.append([*(Hint(x, y, tuple(ab)) for x,y in where if near@at(x, y) >= .3*(near@at(*where[0]))), *hints]) # what a person says lies on top
         return ideas
 
 # %% ../nbs/17_colorize.ipynb #1c2dcf57
@@ -199,7 +202,7 @@ def undamaged(
     if sums.get(file.name) != sha256(file): raise BadInput(f'{file.stem}: its weights are damaged; install colorlab again')
     return file
 
-# %% ../nbs/17_colorize.ipynb #0bdecf66
+# %% ../nbs/17_colorize.ipynb #8764b244
 MODEL_SUFFIXES = '.safetensors', '.onnx'
 
 def assets() -> Path:
@@ -214,7 +217,7 @@ def find_model(
     shipped = {f.stem: f for f in assets().glob('*.safetensors')}
     path = Path(name)
     if path.is_dir(): path = path/'model.safetensors'
-    if path.is_file(): return undamaged(path) if path.parent == assets() else path
+    if path.is_file(): return undamaged(path) if path.resolve().parent == assets().resolve() else path
     if str(name) in shipped: return undamaged(shipped[str(name)])
     raise BadInput(f'{name}: there is no such model; give a file ({", ".join(MODEL_SUFFIXES)}), the folder of a run that has saved one, hf:OWNER/NAME, or one of: {", ".join(sorted(shipped))}')
 
@@ -342,7 +345,7 @@ def as_onnx(
     onnx.helper.set_model_props(graph, dict(colorlab=json.dumps(header)))
     return graph.SerializeToString()
 
-# %% ../nbs/17_colorize.ipynb #826de9d0
+# %% ../nbs/17_colorize.ipynb #8b743eca
 SAME = 1e-3, .05 # what another order of adding up may change in the colors: mean and largest, units of Lab
 
 def export_onnx(
@@ -350,7 +353,7 @@ def export_onnx(
     out # the .onnx file to make
 ) -> tuple: # see `distance`
     "Write a model as ONNX, whole or not at all; `BadInput` if it would color otherwise than in torch."
-    if not find_spec('onnx'): raise BadInput('writing ONNX needs the package onnx: pip install "colorlab[onnx]"')
+    if not find_spec('onnx'): raise BadInput('writing ONNX needs one package more: pip install onnx')
     if Path(out).suffix != '.onnx': raise BadInput(f'{out}: give a file whose name ends in .onnx')
     path = find_model(name)
     net,model = torch_model(path, 'cpu')
@@ -463,7 +466,7 @@ def torch_enlarger(
     space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
     return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
 
-# %% ../nbs/17_colorize.ipynb #377cdb55
+# %% ../nbs/17_colorize.ipynb #90c4f071
 def color_file(
     colorizer:Colorizer, source, dest,
     vividness=1., hints=(), # see `Colorizer.color_pixels`
@@ -478,16 +481,30 @@ def color_file(
     try:
         if enlarger: photo = enlarger.enlarge_photo(photo, max_pixels)
         img = Image.fromarray(eight_bits(photo.pixels))
-        ideas = {numbered(dest, i+1): [*hints, *idea] for i,idea in enumerate(colorizer.variants(img, variants))} if variants else {dest: hints}
-        for path,idea in ideas.items():
+        said = write_uncertainty(colorizer, img, hints, doubt(dest)) if uncertainty else None
+        ideas = colorizer.variants(img, variants, hints) if variants else [hints]
+        for i,idea in reversed([*enumerate(ideas, 1)]): # the first, which tells that all are done, comes last
             pixels = colorizer.color_pixels(photo.pixels, vividness, idea)
-            write_photo(replace(photo, pixels=stamp(pixels) if stamped else pixels), path, colorizer.mark | told(vividness, idea) | (enlarger.mark if enlarger else {}))
-        if uncertainty: return write_uncertainty(colorizer, img, hints, Path(dest).with_suffix('.uncertainty.png'))
+            mark = colorizer.mark | told(vividness, hints) | (dict(variant=i) if variants else {}) | (enlarger.mark if enlarger else {})
+            write_photo(replace(photo, pixels=stamp(pixels) if stamped else pixels), numbered(dest, i) if variants else dest, mark)
+        return said
     except BadInput as e: raise BadInput(f'{source}: {e}') from None
 
 def numbered(dest, i:int) -> Path:
     "The name of the i-th variant."
     return Path(dest).with_suffix(f'.variant{i}{Path(dest).suffix}')
+
+def doubt(dest) -> Path:
+    "The name of the picture of uncertainty."
+    return Path(f'{dest}.uncertainty.png')
+
+def check_wishes(colorizer:Colorizer, hints=(), variants:int=0, uncertainty:bool=False, enlarger=None, **_):
+    "`BadInput`, once for all photos, if a model cannot do what is asked."
+    name = colorizer.mark.get('model', 'this model')
+    if variants < 0: raise BadInput(f'{variants} variants: give 1 or more')
+    if hints and not colorizer.hinted: raise BadInput(f'{name}: takes no hints; use the model lite')
+    if (variants or uncertainty) and colorizer.bins is None: raise BadInput(f'{name}: names one color and no others; use the model lite')
+    if enlarger and (hints or uncertainty): raise BadInput('places are those of the photo as it is: enlarge it first (--upscale), then color the result with hints or --uncertainty')
 
 def told(vividness, hints) -> dict: # for the mark
     "What a person had a hand in."
@@ -501,7 +518,7 @@ def write_uncertainty(colorizer:Colorizer, img:Image.Image, hints, path:Path) ->
     (x,y), = colorizer.least_sure(img, hints)
     return f'{path}: least sure at {x},{y}; if you know the color there, say so with --hint {x},{y},#rrggbb'
 
-# %% ../nbs/17_colorize.ipynb #ac0cea07
+# %% ../nbs/17_colorize.ipynb #1ec62533
 def plan_files(
     sources:list, # files and folders
     out # folder for the results
@@ -513,7 +530,6 @@ def plan_files(
         inside = Path(out).resolve() # results of an earlier run are no originals
         found = {source/f: Path(out)/f for f in photo_files(source) if not (source/f).resolve().is_relative_to(inside) or source.resolve() == inside} if source.is_dir() else {source: Path(out)/source.name}
         plan |= found
-    if not plan: raise BadInput(f'{", ".join(map(str, sources))}: no photo is there')
     taken = {}
     for source,dest in plan.items():
         if source.resolve() == dest.resolve(): raise BadInput(f'{source}: would be written over; choose another output folder')
@@ -521,7 +537,7 @@ def plan_files(
         if other.resolve() != source.resolve(): raise BadInput(f'{other} and {source} would both become {dest}: color them into two folders')
     return plan
 
-# %% ../nbs/17_colorize.ipynb #c4f12f65
+# %% ../nbs/17_colorize.ipynb #b8f2b984
 def color_files(
     colorizer:Colorizer,
     sources:list, # files and folders
@@ -531,9 +547,11 @@ def color_files(
 ) -> dict: # `done`, `skipped`: files; `failed`, `said`: lines
     "Color files and folders into another folder; what cannot be read is named, and the rest is done."
     result = dict(done=[], skipped=[], failed=[], said=[])
+    check_wishes(colorizer, **how)
     plan = plan_files(sources, out).items()
     for source,dest in tqdm(plan, desc='coloring', unit='photo') if progress else plan:
-        if (numbered(dest, 1) if how.get('variants') else dest).exists() and not force: result['skipped'].append(dest); continue
+        wanted = [numbered(dest, 1) if how.get('variants') else dest] + [doubt(dest)]*bool(how.get('uncertainty'))
+        if all(f.exists() for f in wanted) and not force: result['skipped'].append(dest); continue
         dest.parent.mkdir(parents=True, exist_ok=True)
         try: said = color_file(colorizer, source, dest, **how)
         except BadInput as e: result['failed'].append(str(e)); continue

@@ -191,7 +191,7 @@ def measure(
     if pair: row['perceptual'] = pair.see(*((255*x).round().byte() for x in (p, t))).item()
     return row
 
-# %% ../nbs/09_evaluate.ipynb #3f1293bb
+# %% ../nbs/09_evaluate.ipynb #ba9e2974
 @dataclass
 class Entrant:
     "Somebody who colors photos."
@@ -220,7 +220,7 @@ def model_entrants(
     mark = json.dumps(colorizer.mark | ({} if vividness == 1 else dict(vividness=vividness)), sort_keys=True)
     def kept(file, targ): return img_to_rgb(colorizer.colorize(rgb_to_img(targ), vividness))
     def raw(file, targ): return colorizer.paint(rgb_to_img(targ))
-    def drawn_in(targ): return colorizer.drawn_in(rgb_to_img(targ))
+    def drawn_in(targ): return colorizer.drawn_in(rgb_to_img(targ), vividness)
     if colorizer.space.name == 'lab': return [Entrant(name, kept, lambda file: f'kept {mark}', drawn_in)]
     return [Entrant(name, raw, lambda file: f'raw {mark}'), Entrant(f'{name}, L kept', kept, lambda file: f'kept {mark}')]
 

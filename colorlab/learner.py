@@ -533,7 +533,7 @@ def make_callbacks(settings:Settings, classes=()) -> list:
             raise BadInput(f'callbacks: {pair} is not ["module:Class", {{arguments}}]')
     return [build(name, args, classes, Callback, 'callback') for name,args in settings.callbacks]
 
-# %% ../nbs/03_learner.ipynb #38fd9ce5
+# %% ../nbs/03_learner.ipynb #3c44b661
 class Average(Callback):
     "A moving average of the weights beside those that learn, kept in `average.safetensors`."
     order,run_valid = 55,False
@@ -552,7 +552,7 @@ class Average(Callback):
         for a,w in zip(self.kept.state_dict().values(), model.state_dict().values()): a.lerp_(w, weight) if a.is_floating_point() else a.copy_(w)
 
     def before_fit(self): self.start(self.model)
-    def after_batch(self): self.follow(self.model)
+    def after_step(self): self.follow(self.model)
     def state_dict(self): return dict(steps=self.steps, kept=self.kept.state_dict())
     def load_state_dict(self, state:dict): self.steps,self.saved = state['steps'],state['kept']
     def save(self, run:Run, s:Settings): save_model(self.kept, run/'average.safetensors', s.arch, s.args, s.space, s.size)

@@ -6,7 +6,7 @@
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
            'faded', 'torn', 'Aging', 'Perceptual', 'vivid', 'true_hints', 'trial', 'lite_recipe', 'keep_half']
 
-# %% ../nbs/15_lite.ipynb #9abe9ee0
+# %% ../nbs/15_lite.ipynb #1b82d9f9
 import random
 import numpy as np, pandas as pd, timm, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
@@ -16,6 +16,7 @@ from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, s
 from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, load_model, predict, save_model, score
 from .cnn import continued, conv
 from .koala import lite0_weights
+from .recipes import TAKE_PART
 from .bins import annealed_mean, bin_table, color_bins, hint_planes, soft_bins
 
 # %% ../nbs/15_lite.ipynb #a2f846be
@@ -177,14 +178,14 @@ class Aging(Callback):
             if hit.any(): x[hit,:1] = age(x[hit,:1], y[hit])
         self.learn.xb = x,
 
-# %% ../nbs/15_lite.ipynb #a93396f5
+# %% ../nbs/15_lite.ipynb #5cd397ae
 class Perceptual(Callback):
     "Adds to the loss how differently EfficientNet-Lite0 sees the prediction and the truth, at 1/4 to 1/16 of the size; used by no judge."
     order,run_valid = 19,False # before an adversary
     def __init__(self, weight:float=.05): self.weight = weight
 
     def before_fit(self):
-        self.net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1,2,3))
+        with torch.random.fork_rng(devices=[]): self.net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1,2,3)) # a resumed run draws the same numbers
         weights = lite0_weights()
         self.net.load_state_dict({k: weights[k] for k in self.net.state_dict()})
         self.net.eval().requires_grad_(False).to(self.dls.device, memory_format=torch.channels_last)
@@ -240,13 +241,13 @@ def trial(
         scores.setdefault('truth', []).append(pd.DataFrame(dict(colorfulness=colorfulness(LAB.merge(x, y)))))
     return pd.DataFrame({way: pd.concat(s).mean() for way,s in scores.items()}).T
 
-# %% ../nbs/15_lite.ipynb #8f471d3a
+# %% ../nbs/15_lite.ipynb #62fdfed6
 def lite_recipe(
     **changes # of the settings
 ) -> dict: # arguments of `colorlab.learner.train`, but for the photos
     "How the shipped model was trained, at its first size."
     return dict(arch='colorlab.lite:Lite', init='colorlab.unet:lite0_encoder', size=128, bs=16, epochs=30, lr=3e-3, slow=.2, margin=1.35, channels_last=True,
-                callbacks=[['colorlab.lite:Hinting', {}], ['colorlab.lite:Aging', {}], ['colorlab.lite:Rebalance', {}], ['colorlab.learner:Average', dict(decay=.999)]]) | changes
+                callbacks=[*TAKE_PART['colorlab.lite:Lite'], ['colorlab.learner:Average', dict(decay=.999)]]) | changes
 
 # %% ../nbs/15_lite.ipynb #8d17aab0
 def keep_half(

@@ -12,7 +12,7 @@ from test_cli import one_line
 def test_a_model_and_a_stranger(photos, tmp_path):
     shutil.copytree(photos, tmp_path/'stranger')
     for f in (tmp_path/'stranger').rglob('*.jpg'): Image.open(f).convert('L').save(f.with_suffix('.png')); f.unlink()
-    done = colorlab('evaluate', 'lite', tmp_path/'stranger', '--data', photos, '--size', 96, '--no-perceptual', '--out', tmp_path/'out')
+    done = colorlab('evaluate', 'lite', tmp_path/'stranger', '--data', photos, '--size', 96, '--vividness', 'accurate', '--no-perceptual', '--out', tmp_path/'out')
     assert 'mean-ab' in done.stdout and 'stranger' in done.stdout and 'ab-RMSE' in done.stdout
     figures = json.loads((tmp_path/'out'/'summary.json').read_text())['figures']
     assert abs(figures['stranger']['ab_rmse'] - figures['gray']['ab_rmse']) < .6 # a luma gray and a Lab gray have the same color

@@ -81,13 +81,13 @@ def spread(logits, bins): # (N, 1, h, w), units of Lab
     squares = xp.tensordot(p, xp.sum(bins*bins, axis=1), axes=([1],[0]))
     return xp.sqrt(xp.clip(squares - xp.sum(mean*mean, axis=1), 0, None))[:, None]
 
-# %% ../nbs/14_bins.ipynb #6f9843da
+# %% ../nbs/14_bins.ipynb #ad60b7b0
 def modes(
     p, # NumPy (Q,): probabilities at one place
     bins, # (Q, 2), units of Lab
     k:int=3, apart:float=25. # how many, and how far from each other at least, in units of Lab
 ) -> np.ndarray: # (k, 2) or fewer
-    "The likeliest colors that differ from each other."
+    "The likeliest colors that differ from each other, as far as there are any."
     far = np.linalg.norm(bins[:,None] - bins, axis=-1)
     near = np.exp(-(far/(apart/2))**2)
     mass,found = near@p,[]

@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #b5a16111
+# %% ../nbs/17_colorize.ipynb #e3668121
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -103,9 +103,15 @@ class Colorizer:
         if light.resolve().parent == assets().resolve() and light.exists(): return onnx_colorizer(light)
         return (onnx_colorizer if path.suffix == '.onnx' else torch_colorizer)(name)
 
+    def check(self, hints=(), several:bool=False):
+        "`BadInput` if the model takes no hints, or has no several answers, and is asked to."
+        name = self.mark.get('model', 'this model')
+        if hints and not self.hinted: raise BadInput(f'{name}: takes no hints; use the model lite')
+        if several and self.bins is None: raise BadInput(f'{name}: names one color and no others; use the model lite')
+
     def seen(self, img:Image.Image, hints=()) -> np.ndarray: # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
         "What the model is shown of a photo: its own size, and no colors but those of hints; `BadInput` for hints that it cannot take."
-        if hints and not self.hinted: raise BadInput(f'{self.mark.get("model", "this model")}: takes no hints; use the model lite')
+        self.check(hints)
         for h in hints:
             if not (0 <= h.x < img.width and 0 <= h.y < img.height): raise BadInput(f'the hint at {h.x:g},{h.y:g} lies outside of the photo, which is {img.width} × {img.height}')
         small = img.resize(model_size(img.size, self.size), Image.LANCZOS, reducing_gap=3)
@@ -127,7 +133,7 @@ class Colorizer:
 
     def likely(self, img:Image.Image, hints=()) -> np.ndarray: # logits (1, Q, h, w)
         "How likely the model thinks each color; `BadInput` if it names only one."
-        if self.bins is None: raise BadInput(f'{self.mark.get("model", "this model")}: names one color and no others; use the model lite')
+        self.check(several=True)
         return self.predict(self.seen(img, hints))[1]
 
     def uncertainty(self, img:Image.Image, hints=()) -> np.ndarray: # (h, w), units of Lab
@@ -466,7 +472,7 @@ def torch_enlarger(
     space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
     return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
 
-# %% ../nbs/17_colorize.ipynb #90c4f071
+# %% ../nbs/17_colorize.ipynb #ea3021a3
 def color_file(
     colorizer:Colorizer, source, dest,
     vividness=1., hints=(), # see `Colorizer.color_pixels`
@@ -480,7 +486,7 @@ def color_file(
     photo = read_photo(source, max_pixels)
     try:
         if enlarger: photo = enlarger.enlarge_photo(photo, max_pixels)
-        img = Image.fromarray(eight_bits(photo.pixels))
+        img = Image.fromarray(eight_bits(photo.pixels)) if variants or uncertainty else None
         said = write_uncertainty(colorizer, img, hints, doubt(dest)) if uncertainty else None
         ideas = colorizer.variants(img, variants, hints) if variants else [hints]
         for i,idea in reversed([*enumerate(ideas, 1)]): # the first, which tells that all are done, comes last
@@ -500,10 +506,8 @@ def doubt(dest) -> Path:
 
 def check_wishes(colorizer:Colorizer, hints=(), variants:int=0, uncertainty:bool=False, enlarger=None, **_):
     "`BadInput`, once for all photos, if a model cannot do what is asked."
-    name = colorizer.mark.get('model', 'this model')
     if variants < 0: raise BadInput(f'{variants} variants: give 1 or more')
-    if hints and not colorizer.hinted: raise BadInput(f'{name}: takes no hints; use the model lite')
-    if (variants or uncertainty) and colorizer.bins is None: raise BadInput(f'{name}: names one color and no others; use the model lite')
+    colorizer.check(hints, several=variants or uncertainty)
     if enlarger and (hints or uncertainty): raise BadInput('places are those of the photo as it is: enlarge it first (--upscale), then color the result with hints or --uncertainty')
 
 def told(vividness, hints) -> dict: # for the mark

@@ -113,7 +113,7 @@ def train(
     learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
 
-# %% ../nbs/19_cli.ipynb #85df5116
+# %% ../nbs/19_cli.ipynb #925b8b95
 @app.command()
 def colorize(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
@@ -125,6 +125,7 @@ def colorize(
     uncertainty: Annotated[bool, typer.Option('--uncertainty', help='Write a picture of how unsure the model is beside each photo, and say where a hint would help most.')] = False,
     upscale: Annotated[str|None, typer.Option(help='2 or 4: enlarge photos so many times before they are colored; or a model of your own that enlarges.')] = None,
     stamp: Annotated[bool, typer.Option('--stamp', help='Write the word "colorized" into a corner, besides the mark in the metadata.')] = False,
+    sidecar: Annotated[bool, typer.Option('--sidecar', help='Write the mark into a file .xmp beside each photo as well, for programs that look there.')] = False,
     max_pixels: Annotated[int, typer.Option(help='Refuse photos with more pixels than this, or that would have more when enlarged.')] = 200_000_000,
     force: Annotated[bool, typer.Option('--force', help='Do again what lies in OUT already.')] = False,
 ):
@@ -137,12 +138,12 @@ def colorize(
     if hints and len(plan) != 1: raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
     if vividness != 'accurate': vividness = strength(vividness)
     enlarger = None if upscale is None else torch_enlarger(upscale)
-    how = dict(vividness=vividness, hints=hints, variants=variants, uncertainty=uncertainty, stamped=stamp, max_pixels=max_pixels, enlarger=enlarger)
+    how = dict(vividness=vividness, hints=hints, variants=variants, uncertainty=uncertainty, stamped=stamp, sidecar=sidecar, max_pixels=max_pixels, enlarger=enlarger)
     got = color_files(Colorizer.load(model), paths, out, force, **how)
     for line in got['said']: typer.echo(line)
     for line in got['failed']: typer.echo(line, err=True)
     skipped = f', {len(got["skipped"])} were there already (--force does them again)' if got['skipped'] else ''
-    typer.echo(f'{len(got["done"])} photos colored into {out}{skipped}')
+    typer.echo(f'{len(got["done"])} photo{"s"*(len(got["done"]) != 1)} colored into {out}{skipped}')
     if got['failed']: raise typer.Exit(1)
 
 # %% ../nbs/19_cli.ipynb #6f9094ad
@@ -254,7 +255,7 @@ def doctor(
         typer.echo(f'train with --listing {listing}')
     if strict and any(f.count for f in findings(found) if f.wrong): raise typer.Exit(1)
 
-# %% ../nbs/19_cli.ipynb #f2e85598
+# %% ../nbs/19_cli.ipynb #ea45ca25
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help='A photo.')],
@@ -267,7 +268,8 @@ def inspect(
     elif mark is None: typer.echo(f'{file}: carries no mark of having been colorized')
     else:
         larger = f', enlarged {mark["enlarged_times"]} times by the model {mark["enlarged_by"]}' if 'enlarged_by' in mark else ''
-        typer.echo(f'{file}: colorized by the model {mark["model"]}{larger} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
+        hand = ''.join(f', {what} {mark[what]}' for what in ('vividness','variant','hints') if what in mark)
+        typer.echo(f'{file}: colorized by the model {mark["model"]}{larger}{hand} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
 
 # %% ../nbs/19_cli.ipynb #0df6e423
 study = typer.Typer(no_args_is_help=True, help='Ask people: build a blind study, hold it, analyze the answers.')

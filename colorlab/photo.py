@@ -336,10 +336,11 @@ def renewed(photo:Photo) -> Photo:
     true = {k: sized(photo.meta[k], size) for k,sized in (('exif', sized_exif), ('xmp', sized_xmp)) if k in photo.meta}
     return replace(photo, meta=photo.meta | true)
 
-# %% ../nbs/16_photo.ipynb #e81ede72
+# %% ../nbs/16_photo.ipynb #d791ec88
 def write_photo(
     photo:Photo, path,
-    mark:dict|None=None # model and sha256 where the colors are a model's
+    mark:dict|None=None, # model and sha256 where the colors are a model's
+    sidecar:bool=False # write what it says about itself into a file .xmp beside it as well; BMP, which can hold nothing, always does
 ):
     "Write a photo in its own format with its metadata, whole or not at all; marked as colorized if `mark` is given."
     photo,path = renewed(photo),Path(path)
@@ -348,7 +349,7 @@ def write_photo(
     with whole_file(path) as part:
         if photo.pixels.dtype != np.uint8: part.write_bytes(encode_deep(photo, xmp))
         else: save_shallow(photo, part, meta, xmp)
-        if photo.format == 'BMP':
+        if xmp and (sidecar or photo.format == 'BMP'):
             with whole_file(f'{path}.xmp') as side: side.write_bytes(xmp)
 
 # %% ../nbs/16_photo.ipynb #70d0b423

@@ -37,11 +37,13 @@ def test_every_kind_of_file_comes_back_as_it_went_in(path, light, tmp_path):
 def test_inspect_and_stamp(photos, tmp_path):
     photo = next(photos.rglob('*.jpg'))
     assert json.loads(colorlab('inspect', photo, '--json').stdout)['colorized'] is False
-    colorlab('colorize', photo, '--out', tmp_path/'plain')
-    colorlab('colorize', photo, '--out', tmp_path/'stamped', '--stamp')
+    colorlab('colorize', photo, '--out', tmp_path/'plain', '--vividness', '1.2')
+    colorlab('colorize', photo, '--out', tmp_path/'stamped', '--stamp', '--sidecar', '--vividness', '1.2')
     said = json.loads(colorlab('inspect', tmp_path/'plain'/photo.name, '--json').stdout)
     assert said['colorized'] and said['digital_source_type'].endswith('compositeWithTrainedAlgorithmicMedia') and len(said['sha256']) == 64
     assert 'colorized by the model lite' in colorlab('inspect', tmp_path/'plain'/photo.name).stdout
+    assert 'vividness 1.2' in colorlab('inspect', tmp_path/'stamped'/photo.name).stdout
+    assert [f.name for f in tmp_path.rglob('*.xmp')] == [f'{photo.name}.xmp'] and 'compositeWithTrainedAlgorithmicMedia' in (tmp_path/'stamped'/f'{photo.name}.xmp').read_text()
     a, b = (np.asarray(Image.open(tmp_path/f/photo.name)).astype(int) for f in ('plain', 'stamped'))
     changed = np.argwhere(np.abs(a - b).max(2) > 20)
     assert len(changed) and changed.min(0)[0] > a.shape[0]*.8 # only in the lower corner

@@ -298,7 +298,7 @@ def effort(systems:list, seeds:list, out:Path) -> pd.DataFrame: # a row a system
         if ends: rows[label(system, systems[0])] = pd.DataFrame(ends).mean().to_dict() | dict(seeds=len(ends))
     return pd.DataFrame(rows).T.round(1)
 
-# %% ../nbs/13_compare.ipynb #52cc9c95
+# %% ../nbs/13_compare.ipynb #056ed7c6
 def plot_progress(systems:list, seeds:list, scores:dict, where:str, measure:str='ab_rmse'):
     "How the measure moved over the budget, a panel for each thing that was changed, a band from the worst to the best seed; returns the matplotlib figure."
     from matplotlib.figure import Figure
@@ -329,7 +329,9 @@ def plot_losses(systems:list, seeds:list, out:Path):
         for name,style in (('train_loss','-'), ('val_loss','--')): ax.plot(h.epoch, h[name], style, color='tab:blue', label='L1, ' + ('training' if name == 'train_loss' else 'others'))
         if 'd_loss' in h:
             other = ax.twinx()
-            for name,color in (('adv_loss','tab:orange'), ('d_loss','tab:red')): other.plot(h.epoch, h[name], color=color, lw=1)
+            for name,color in (('adv_loss','tab:orange'), ('d_loss','tab:red')):
+                for part,style in (('','-'), ('val_','--')):
+                    if part+name in h: other.plot(h.epoch, h[part+name], style, color=color, lw=1)
             other.spines['top'].set_visible(False); other.tick_params(labelsize=7)
         ax.set_title(title, fontsize=9); ax.spines['top'].set_visible(False); ax.tick_params(labelsize=7)
     for ax in fig.axes[len(shown):rows*4]: ax.axis('off')

@@ -127,10 +127,10 @@ def still(disc:nn.Module):
         disc.requires_grad_(True)
         for m in norms: m.track_running_stats = True
 
-# %% ../nbs/07_gan.ipynb #6cfbccb7
+# %% ../nbs/07_gan.ipynb #4b15bcf6
 class Adversary(Callback):
-    "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9)."
-    order,run_valid = 20,False # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
+    "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9); on validation photos it only says its losses (R2.14)."
+    order = 20 # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
     def __init__(self,
         disc:str='colorlab.gan:DeepCNN', args:dict=None, # "module:Class" of disc(x, y) -> score, and its arguments
         init:str=None, warm_start:str=None, # as in `Settings`, for the discriminator
@@ -172,8 +172,9 @@ class Adversary(Callback):
         whole = getattr(self.learn, 'gradient_accumulation', None) # where memory is short, a batch comes in parts
         self.parts = -(-whole.n_acc//self.dls.train.bs) if whole else 1
 
-    def before_epoch(self): self.noted = dict(adv_loss=[], d_loss=[], d_right=[])
-    def before_batch(self): self.label = dict(real=random.uniform(*self.real), fake=random.uniform(*self.fake))
+    def before_epoch(self): self.noted = {name: [] for name in ('adv_loss','d_loss','d_right','val_adv_loss','val_d_loss')}
+    def before_batch(self):
+        if self.training: self.label = dict(real=random.uniform(*self.real), fake=random.uniform(*self.fake))
 
     def g_waits(self) -> bool:
         n = (self.epoch*len(self.dls.train) + self.iter)//self.parts
@@ -182,6 +183,7 @@ class Adversary(Callback):
     def seen(self): return self.xb[0][:, :self.dls.train.space.nx] # without the hints that a generator may get beside it
 
     def after_loss(self):
+        if not self.training: return self.look_on()
         if not self.g_first: self.step_disc()
         if self.g_waits(): return
         with still(self.disc), self.amp(): adv = self.gan.gen(self.disc(self.seen(), first(self.pred)).float(), self.label['real'])
@@ -192,12 +194,27 @@ class Adversary(Callback):
         if self.g_waits(): raise CancelBatchException
 
     def after_batch(self):
-        if self.g_first: self.step_disc()
+        if self.g_first and self.training: self.step_disc()
+
+    def judged(self) -> tuple:
+        "Scores of the truth, and of a prediction that leads no gradient back to the generator."
+        with self.amp(): return tuple(self.disc(self.seen(), y).float() for y in (self.yb[0], first(self.pred).detach()))
+
+    def d_loss(self, real, fake, label:dict): return (self.gan.real(real, label['real']) + self.gan.fake(fake, label['fake']))/2
+
+    @torch.no_grad()
+    def look_on(self):
+        "The same losses where nobody learns, with the labels' means."
+        self.disc.eval()
+        (real,fake),label = self.judged(),dict(real=sum(self.real)/2, fake=sum(self.fake)/2)
+        self.disc.train()
+        self.noted['val_adv_loss'].append(self.gan.gen(fake, label['real']))
+        self.noted['val_d_loss'].append(self.d_loss(real, fake, label))
 
     def step_disc(self):
-        "Let the discriminator learn from the truth, and from a prediction that leads no gradient back to the generator."
-        with self.amp(): real,fake = (self.disc(self.seen(), y).float() for y in (self.yb[0], first(self.pred).detach()))
-        loss = (self.gan.real(real, self.label['real']) + self.gan.fake(fake, self.label['fake']))/2
+        "Let the discriminator learn from the truth and from the prediction."
+        real,fake = self.judged()
+        loss = self.d_loss(real, fake, self.label)
         self.note('d_loss', loss)
         self.noted['d_right'].append(((real > self.gan.middle).float().mean() + (fake < self.gan.middle).float().mean())/2)
         self.disc_scaler.scale(loss/self.parts).backward()

@@ -325,7 +325,7 @@ class History(Callback):
     def write(self):
         with whole_file(self.run_folder/'history.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
 
-# %% ../nbs/03_learner.ipynb #fb3be6b2
+# %% ../nbs/03_learner.ipynb #6b2b06ab
 def plot_curves(
     history:pd.DataFrame, # as in `history.csv`
     floors:pd.DataFrame   # as in `floors.csv`
@@ -338,7 +338,8 @@ def plot_curves(
     names = ['loss','psnr'] + ['ab_rmse']*('gray' in drawn) + ['adversary']*bool(more)
     fig = Figure(figsize=(10*len(names)/3, 2.8), layout='constrained')
     panels = dict(zip(names, fig.subplots(1, len(names))))
-    if more: history.plot('epoch', more, ax=panels['adversary'], title='adversary').legend(frameon=False)
+    styles = [('C0' if 'adv' in name else 'C1') + '--'*name.startswith('val') for name in more]
+    if more: history.plot('epoch', more, style=styles, ax=panels['adversary'], title='adversary').legend([name.replace('_',' ') for name in more], frameon=False)
     for name,style in (('train_loss','-'), ('val_loss','--')): panels['loss'].plot(history.epoch, history[name], style, label=name.replace('_',' '))
     panels['loss'].legend(frameon=False); panels['loss'].set_title('loss')
     for name,title in (('psnr','PSNR on validation photos, dB'), ('ab_rmse','ab-RMSE on validation photos')):
@@ -478,7 +479,7 @@ class Precision(MixedPrecision):
         self.learn.scaler,self.scales = GradScaler(device, enabled=self.amp_mode.value == 'fp16'),[]
         if self.saved: self.learn.scaler.load_state_dict(self.saved)
 
-# %% ../nbs/03_learner.ipynb #f4a72159
+# %% ../nbs/03_learner.ipynb #cde8ec25
 class Progress(Callback):
     "One bar for the whole run, with the last score beside that of the first floor; where nobody watches, a line an epoch."
     order = 63
@@ -491,7 +492,7 @@ class Progress(Callback):
     def after_epoch(self):
         if self.epoch < self.history.first: return
         news = f'epoch {self.epoch+1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} ({self.floor})'
-        news += ''.join(f', {name} {value:.3f}' for name,value in self.history.columns().items())
+        news += ''.join(f', {name} {value:.3f}' for name,value in self.history.columns().items() if not name.startswith('val'))
         if self.bar.disable: print(news, flush=True)
         else: self.bar.set_postfix_str(news)
     def after_fit(self): self.bar.close()

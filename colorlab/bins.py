@@ -47,7 +47,7 @@ def soft_bins(
     share = xp.stack([(rest[:,0] if da else 1 - rest[:,0])*(rest[:,1] if db else 1 - rest[:,1]) for da,db in CORNERS], axis=1)
     return xp.clip(number, 0, None),share
 
-# %% ../nbs/14_bins.ipynb #a3c19530
+# %% ../nbs/14_bins.ipynb #c45e166b
 def probabilities(
     logits, # (N, Q, h, w)
     temperature:float=1. # below 1 the likely becomes likelier
@@ -68,7 +68,7 @@ def mean_color(
 
 def annealed_mean(
     logits, bins, # (N, Q, h, w); (Q, 2) in units of Lab
-    temperature:float=.6 # 1 is the plain mean; toward 0, the most likely bin; chosen in lesson `lite`, Zhang and others took 0.38
+    temperature:float=.38 # 1 is the plain mean; toward 0, the most likely bin; what Zhang and others took, and what the notebook `train/27_lite` finds best
 ): # (N, 2, h, w)
     "One color out of many: the mean of a sharpened distribution (Zhang and others, 2016)."
     return mean_color(probabilities(logits, temperature), bins)

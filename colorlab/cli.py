@@ -255,13 +255,13 @@ def doctor(
         typer.echo(f'train with --listing {listing}')
     if strict and any(f.count for f in findings(found) if f.wrong): raise typer.Exit(1)
 
-# %% ../nbs/19_cli.ipynb #ea45ca25
+# %% ../nbs/19_cli.ipynb #eabc721e
 @app.command()
 def inspect(
     file: Annotated[Path, typer.Argument(help='A photo.')],
     as_json: Annotated[bool, typer.Option('--json', help='For programs.')] = False,
 ):
-    """Say whether a photo was colored by a model, and by which."""
+    """Say whether a photo was colored by a model, by which, and what a person had a hand in."""
     from colorlab.photo import read_mark
     mark = read_mark(file)
     if as_json: typer.echo(json.dumps(dict(file=str(file), colorized=mark is not None) | (mark or {})))

@@ -80,7 +80,7 @@ def strength(vividness) -> float:
     if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
-# %% ../nbs/17_colorize.ipynb #b651741b
+# %% ../nbs/17_colorize.ipynb #1c9fff57
 STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
 
 @dataclass
@@ -107,7 +107,8 @@ class Colorizer:
 
     def save(self, path):
         "Write the model to a file of its own kind, whole or not at all."
-        if not self.file or Path(path).suffix != self.file.suffix: raise BadInput(f'{path}: give a file whose name ends in {self.file.suffix}' if self.file else 'this colorizer came from no file that could be copied')
+        if not self.file: raise BadInput('this colorizer came from no file that could be copied')
+        if Path(path).suffix != self.file.suffix: raise BadInput(f'{path}: the model was read from {self.file.name}; give a file whose name ends in {self.file.suffix}')
         with whole_file(path) as part: part.write_bytes(self.file.read_bytes())
 
     def check(self, hints=(), several:bool=False):
@@ -128,13 +129,13 @@ class Colorizer:
         return np.ascontiguousarray(x[..., ::-1]) if mirror else x
 
     def answers(self, img:Image.Image, hints=()) -> list: # y (1, ny, h, w) in −1..1; then logits (1, Q, h/4, w/4), if the model names several colors
-        "What the model says of a photo, on average over its looks, at its own size."
+        "What the model says of a photo, on average over its looks, at the model's own size."
+        w,h = model_size(img.size, self.size)
+        sizes = (w,h),(-(-w//4),-(-h//4)) # of y, and of logits
         def look(times, mirror):
             said = self.predict(self.seen(img, hints, times, mirror))
             said = [s[0, ..., ::-1] if mirror else s[0] for s in (said if isinstance(said, tuple) else (said,))]
-            parts = [round(said[0].shape[2]/s.shape[2]) for s in said] # 1, and 4 for logits
-            sizes = [[-(-n//part) for n in model_size(img.size, self.size)] for part in parts]
-            return [enlarge(s, (w,h), (0,h)) for s,(w,h) in zip(said, sizes)]
+            return [enlarge(s, size, (0,size[1])) for s,size in zip(said, sizes)]
         return [np.mean(same, 0)[None] for same in zip(*(look(*how) for how in self.looks))]
 
     def small_ab(self, img:Image.Image, vividness=1., hints=()) -> np.ndarray: # (2, h, w), Lab units; see `color_pixels`
@@ -153,10 +154,10 @@ class Colorizer:
         "How far the colors that it thinks of lie apart, at a quarter of the model's own size."
         return spread(self.likely(img, hints), self.bins)[0,0]
 
-    def least_sure(self, img:Image.Image, hints=(), n:int=1) -> list: # (x, y) each, in pixels of the photo
+    def least_sure(self, img:Image.Image, hints=(), n:int=1, unsure=None) -> list: # (x, y) each, in pixels of the photo; `unsure`: if `uncertainty` was asked for already
         "Where hints would help most: in the middle of what it is least sure about, and apart from each other."
         from scipy.ndimage import gaussian_filter
-        unsure = gaussian_filter(self.uncertainty(img, hints), self.size/64, mode='constant') # no corner that nobody looks at
+        unsure = gaussian_filter(self.uncertainty(img, hints) if unsure is None else unsure, self.size/64, mode='constant') # no corner that nobody looks at
         (h,w),(rows,columns),found = unsure.shape,np.indices(unsure.shape),[]
         for _ in range(n):
             row,column = np.unravel_index(unsure.argmax(), unsure.shape)
@@ -197,7 +198,8 @@ class Colorizer:
 
     def variants(self, img:Image.Image, k:int=3, hints=(), places:int=8) -> list: # of lists of hints, each to be given to `colorize`
         "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely; `hints` are kept."
-        p,where = probabilities(self.likely(img, hints))[0],self.least_sure(img, hints, places)
+        logits = self.likely(img, hints)
+        p,where = probabilities(logits)[0],self.least_sure(img, hints, places, spread(logits, self.bins)[0,0])
         def at(x, y, around=0): # probabilities there
             row,column = int(y/img.height*p.shape[1]),int(x/img.width*p.shape[2])
             return p[:, max(0, row-around):row+around+1, max(0, column-around):column+around+1].mean((1,2))
@@ -487,7 +489,7 @@ def torch_enlarger(
     space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
     return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
 
-# %% ../nbs/17_colorize.ipynb #d010b1fc
+# %% ../nbs/17_colorize.ipynb #a57bb7cb
 def color_file(
     colorizer:Colorizer, source, dest,
     vividness=1., hints=(), # see `Colorizer.color_pixels`
@@ -533,9 +535,9 @@ def told(vividness, hints) -> dict: # for the mark
 
 def write_uncertainty(colorizer:Colorizer, img:Image.Image, hints, path:Path) -> str:
     "A gray picture of how unsure a model is (white: its colors lie 60 units of Lab apart, or more), and a line about it."
-    unsure = (colorizer.uncertainty(img, hints)/60).clip(0, 1)
-    with whole_file(path) as part: Image.fromarray((unsure*255).astype(np.uint8)).resize(img.size, Image.BICUBIC).save(part, 'PNG')
-    (x,y), = colorizer.least_sure(img, hints)
+    unsure = colorizer.uncertainty(img, hints)
+    with whole_file(path) as part: Image.fromarray(((unsure/60).clip(0, 1)*255).astype(np.uint8)).resize(img.size, Image.BICUBIC).save(part, 'PNG')
+    (x,y), = colorizer.least_sure(img, hints, unsure=unsure)
     return f'{path}: least sure at {x},{y}; if you know the color there, say so with --hint {x},{y},#rrggbb'
 
 # %% ../nbs/17_colorize.ipynb #1ec62533
@@ -557,7 +559,7 @@ def plan_files(
         if other.resolve() != source.resolve(): raise BadInput(f'{other} and {source} would both become {dest}: color them into two folders')
     return plan
 
-# %% ../nbs/17_colorize.ipynb #b8f2b984
+# %% ../nbs/17_colorize.ipynb #a1b69362
 def color_files(
     colorizer:Colorizer,
     sources:list, # files and folders
@@ -570,7 +572,8 @@ def color_files(
     check_wishes(colorizer, **how)
     plan = plan_files(sources, out).items()
     for source,dest in tqdm(plan, desc='coloring', unit='photo') if progress else plan:
-        wanted = [numbered(dest, 1) if how.get('variants') else dest] + [doubt(dest)]*bool(how.get('uncertainty'))
+        main = numbered(dest, 1) if how.get('variants') else dest
+        wanted = [main] + [doubt(dest)]*bool(how.get('uncertainty')) + [Path(f'{main}.xmp')]*bool(how.get('sidecar'))
         if all(f.exists() for f in wanted) and not force: result['skipped'].append(dest); continue
         dest.parent.mkdir(parents=True, exist_ok=True)
         try: said = color_file(colorizer, source, dest, **how)

@@ -168,7 +168,7 @@ class Records:
                 self.query(f'replace into photos values ({",".join("?"*len(COLUMNS))})', batch)
                 batch = []
 
-# %% ../nbs/02_doctor.ipynb #b6803f6b
+# %% ../nbs/02_doctor.ipynb #0bdeb665
 def near_pairs(
     records:Records, most:int=5 # nominate at most so many for each photo
 ) -> list[tuple]: # likeness, file, other file; the most alike first
@@ -178,7 +178,7 @@ def near_pairs(
     if n < 2: return []
     tree,nominated,pairs = cKDTree(outlines, leafsize=48),[],[]
     for asked in (outlines, mirrored(outlines)):
-        _,others = tree.query(asked, k=min(most+1, n), distance_upper_bound=NEAR, eps=1.5, workers=-1) # beyond NEAR/2.5 a few may be missed, or large folders would take too long
+        _,others = tree.query(asked, k=min(most+1, n), distance_upper_bound=NEAR, eps=1.5, workers=-1) # beyond NEAR/2.5 a few may be missed: an exact search takes twice as long in large folders
         mine,place = np.nonzero((others < n) & (others != np.arange(n)[:,None]))
         nominated.append(np.sort([mine, others[mine, place]], axis=0).T @ [n, 1]) # a pair as one number
     nominated = np.stack(np.divmod(np.unique(np.concatenate(nominated)), n), 1)

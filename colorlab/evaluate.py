@@ -191,7 +191,7 @@ def measure(
     if pair: row['perceptual'] = pair.see(*((255*x).round().byte() for x in (p, t))).item()
     return row
 
-# %% ../nbs/09_evaluate.ipynb #ba9e2974
+# %% ../nbs/09_evaluate.ipynb #c5bb5459
 @dataclass
 class Entrant:
     "Somebody who colors photos."
@@ -217,7 +217,8 @@ def model_entrants(
     vividness=1. # see its `color_pixels`
 ) -> list: # one, or two for a model that paints in RGB
     "A model as it paints, and with the lightness kept where that is not the same."
-    mark = json.dumps(colorizer.mark | ({} if vividness == 1 else dict(vividness=vividness)), sort_keys=True)
+    how = ({} if vividness == 1 else dict(vividness=vividness)) | (dict(looks=colorizer.looks) if len(colorizer.looks) > 1 else {})
+    mark = json.dumps(colorizer.mark | how, sort_keys=True)
     def kept(file, targ): return img_to_rgb(colorizer.colorize(rgb_to_img(targ), vividness))
     def raw(file, targ): return colorizer.paint(rgb_to_img(targ))
     def drawn_in(targ): return colorizer.drawn_in(rgb_to_img(targ), vividness)

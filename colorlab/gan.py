@@ -127,7 +127,7 @@ def still(disc:nn.Module):
         disc.requires_grad_(True)
         for m in norms: m.track_running_stats = True
 
-# %% ../nbs/07_gan.ipynb #4b15bcf6
+# %% ../nbs/07_gan.ipynb #8b67ce12
 class Adversary(Callback):
     "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9); on validation photos it only says its losses (R2.14)."
     order = 20 # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
@@ -202,12 +202,12 @@ class Adversary(Callback):
 
     def d_loss(self, real, fake, label:dict): return (self.gan.real(real, label['real']) + self.gan.fake(fake, label['fake']))/2
 
-    @torch.no_grad()
+    def before_validate(self): self.disc.eval()
+    def after_validate(self): self.disc.train()
+
     def look_on(self):
         "The same losses where nobody learns, with the labels' means."
-        self.disc.eval()
         (real,fake),label = self.judged(),dict(real=sum(self.real)/2, fake=sum(self.fake)/2)
-        self.disc.train()
         self.noted['val_adv_loss'].append(self.gan.gen(fake, label['real']))
         self.noted['val_d_loss'].append(self.d_loss(real, fake, label))
 

@@ -200,11 +200,11 @@ class Perceptual(Callback):
         distance = sum((F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean() for f,r in zip(self.seen(first(self.pred)), real))
         self.learn.loss_grad = self.loss_grad + self.weight*distance
 
-# %% ../nbs/15_lite.ipynb #f35fb87f
+# %% ../nbs/15_lite.ipynb #cae2ebec
 def vivid(
     logits, bins, # (N, Q, h, w); (Q, 2), units of Lab
     size:tuple, # height and width wanted
-    temperature:float=.6 # see `colorlab.bins.annealed_mean`
+    temperature:float=.6 # see `colorlab.bins.annealed_mean`; best for one look, while the colorizer takes the mean of three
 ): # ab (N, 2, *size) in −1..1
     "Colors of a network's second answer."
     small = annealed_mean(logits.float(), bins.float(), temperature)/AB_MAX

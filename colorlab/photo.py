@@ -209,7 +209,7 @@ def xmp_tree(
     try: return ET.fromstring((xmp or b'').strip(b'\0 \n').decode('utf-8', 'replace'))
     except ET.ParseError: return None
 
-# %% ../nbs/16_photo.ipynb #9a803fcd
+# %% ../nbs/16_photo.ipynb #8ed3293e
 def marked_xmp(
     xmp:bytes|None, # what the file had
     mark:dict # text to record: model, sha256
@@ -219,8 +219,8 @@ def marked_xmp(
     if root is None: root = ET.Element('{adobe:ns:meta/}xmpmeta')
     rdf = root if root.tag == f'{{{RDF}}}RDF' else root.find(f'{{{RDF}}}RDF')
     if rdf is None: rdf = ET.SubElement(root, f'{{{RDF}}}RDF')
-    for old in rdf.iter(f'{{{RDF}}}Description'): # an earlier answer to the same question
-        old.attrib.pop(f'{{{EXT}}}DigitalSourceType', None)
+    for old in rdf.iter(f'{{{RDF}}}Description'): # an earlier answer to the same question; that it was enlarged stays true
+        for k in [k for k in old.attrib if k == f'{{{EXT}}}DigitalSourceType' or k.startswith(f'{{{OWN}}}') and 'enlarged' not in k]: del old.attrib[k]
         for child in old.findall(f'{{{EXT}}}DigitalSourceType'): old.remove(child)
     values = {f'{{{RDF}}}about': '', f'{{{EXT}}}DigitalSourceType': SOURCE_TYPE} | {f'{{{OWN}}}{k}': str(v) for k,v in mark.items()}
     ET.SubElement(rdf, f'{{{RDF}}}Description', values)
@@ -238,16 +238,16 @@ def embedded_xmp(data:bytes) -> bytes|None:
         n,where = struct.unpack('<II', tag[4:])
         return data[where:where+n]
 
-# %% ../nbs/16_photo.ipynb #80c8bb97
+# %% ../nbs/16_photo.ipynb #48dce36b
 def read_mark(path) -> dict|None: # model and sha256, or None if the photo is not marked
     "What a photo says about having been colored, from its XMP or the sidecar beside it."
     side = Path(f'{path}.xmp')
     with reading(path): xmp = embedded_xmp(Path(path).read_bytes()) or (side.read_bytes() if side.exists() else None)
     root = xmp_tree(xmp)
     if root is None: return None
-    for d in root.iter(f'{{{RDF}}}Description'):
-        own = {k.removeprefix(f'{{{OWN}}}'): v for k,v in d.attrib.items() if k.startswith(f'{{{OWN}}}')}
-        if own: return own | dict(digital_source_type=d.get(f'{{{EXT}}}DigitalSourceType'))
+    said = {k: v for d in root.iter(f'{{{RDF}}}Description') for k,v in d.attrib.items()}
+    own = {k.removeprefix(f'{{{OWN}}}'): v for k,v in said.items() if k.startswith(f'{{{OWN}}}')}
+    return own | dict(digital_source_type=said.get(f'{{{EXT}}}DigitalSourceType')) if own else None
 
 # %% ../nbs/16_photo.ipynb #1306d5bc
 def stamp(
@@ -336,11 +336,11 @@ def renewed(photo:Photo) -> Photo:
     true = {k: sized(photo.meta[k], size) for k,sized in (('exif', sized_exif), ('xmp', sized_xmp)) if k in photo.meta}
     return replace(photo, meta=photo.meta | true)
 
-# %% ../nbs/16_photo.ipynb #d791ec88
+# %% ../nbs/16_photo.ipynb #475aa591
 def write_photo(
     photo:Photo, path,
     mark:dict|None=None, # model and sha256 where the colors are a model's
-    sidecar:bool=False # write what it says about itself into a file .xmp beside it as well; BMP, which can hold nothing, always does
+    sidecar:bool=False # write its XMP into a file .xmp beside it, too; a BMP, which can hold none, always gets one
 ):
     "Write a photo in its own format with its metadata, whole or not at all; marked as colorized if `mark` is given."
     photo,path = renewed(photo),Path(path)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'bin_table', 'color_bins', 'soft_bins', 'probabilities', 'mean_color', 'annealed_mean', 'agreed',
-           'mean_chroma', 'vivid_color', 'spread', 'modes', 'hint_planes']
+           'mean_chroma', 'vivid_color', 'spread', 'modes', 'hint_planes', 'honored']
 
 # %% ../nbs/14_bins.ipynb #2dccbd24
 from functools import cache
@@ -78,7 +78,8 @@ def agreed(
     values, # NumPy (C, h, w)
     L, # (h, w), L* from 0 to 100
     pull:float=30., # how much a neighbor counts, beside what was said at the place itself
-    edge:float=3. # a step of so many units of L* between two neighbors weakens their pull to 1/e
+    edge:float=3., # a step of so many units of L* between two neighbors weakens their pull to 1/e
+    trust=1. # how much what was said counts, everywhere or (h, w)
 ) -> np.ndarray: # float32 (C, h, w)
     "Values smoothed within edges: the least squares of Farbman and others (2008)."
     from scipy.sparse import coo_array, diags_array
@@ -88,8 +89,9 @@ def agreed(
     pulls = pull*np.exp(-np.abs(np.diff(L.ravel()[pairs], axis=0)[0].astype(float))/edge)
     W = coo_array((pulls, tuple(pairs)), (L.size, L.size))
     W = W + W.T
-    system = diags_array(1 + W.sum(1)) - W
-    return splu(system.tocsc()).solve(np.asarray(values, float).reshape(len(values), -1).T).T.reshape(values.shape).astype(np.float32)
+    trust = np.broadcast_to(np.asarray(trust, float), L.shape).ravel()
+    system = diags_array(trust + W.sum(1)) - W
+    return splu(system.tocsc()).solve((values.reshape(len(values), -1)*trust).T).T.reshape(values.shape).astype(np.float32)
 
 # %% ../nbs/14_bins.ipynb #494f2716
 def mean_chroma(
@@ -148,3 +150,16 @@ def hint_planes(
         rows,columns = (slice(max(0, int(c) - radius), int(c) + radius + 1) for c in (y, x))
         planes[:, rows, columns] = np.array([a/AB_MAX, b/AB_MAX, 1], np.float32)[:, None, None]
     return planes
+
+# %% ../nbs/14_bins.ipynb #1db2a59e
+def honored(
+    ab, # NumPy (2, h, w), units of Lab
+    hints, # (y, x, a, b) each: the place in pixels of `ab`, the color in units of Lab
+    L # (h, w), L* from 0 to 100
+) -> np.ndarray: # (2, h, w)
+    "Colors that are what the hints say where these are given."
+    missing,trust = np.zeros_like(ab),np.ones(L.shape)
+    for y,x,a,b in hints:
+        missing[:,int(y),int(x)] = np.array([a, b]) - ab[:,int(y),int(x)]
+        trust[int(y),int(x)] = 1e5
+    return ab + agreed(missing, L, trust=trust)

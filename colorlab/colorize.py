@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageColor
 from tqdm.auto import tqdm
 from .lab import AB_MAX, BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy, sample_folder, whole_file
-from .bins import color_bins, hint_planes, modes, probabilities, spread, vivid_color
+from .bins import color_bins, hint_planes, honored, modes, probabilities, spread, vivid_color
 from .photo import Photo, read_photo, silent_libraries, stamp, write_photo
 
 # %% ../nbs/17_colorize.ipynb #679538f0
@@ -141,15 +141,14 @@ class Colorizer:
     def small_ab(self, img:Image.Image, vividness=1., hints=()) -> np.ndarray: # (2, h, w), Lab units; see `color_pixels`
         "The colors that the model sees in a photo, at the model's own size or a quarter of it."
         y,*logits = self.answers(img, hints)
-        if logits and vividness != 'accurate': ab = self.vivid(img, y, logits[0])
-        else: ab = rgb_to_lab(self.space.merge(self.seen(img)[:,:self.space.nx], y))[0,1:]
+        ab = rgb_to_lab(self.space.merge(self.seen(img)[:,:self.space.nx], y))[0,1:]
+        if logits and (hints or vividness != 'accurate'):
+            size = logits[0].shape[:1:-1]
+            L = rgb_to_lab(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
+            ab = np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in ab])
+            if vividness != 'accurate': ab = vivid_color(ab, logits[0], self.bins, L)
+            if hints: ab = honored(ab, [(h.y*size[1]/img.height, h.x*size[0]/img.width, *h.ab) for h in hints], L)
         return ab*strength(vividness)
-
-    def vivid(self, img:Image.Image, y, logits) -> np.ndarray: # (2, h/4, w/4), Lab units
-        "Both answers of a model that has two, as one: see `colorlab.bins.vivid_color`."
-        size = logits.shape[:1:-1]
-        L = rgb_to_lab(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
-        return vivid_color(np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in y[0]])*AB_MAX, logits, self.bins, L)
 
     def likely(self, img:Image.Image, hints=()) -> np.ndarray: # logits (1, Q, h, w)
         "How likely the model thinks each color; `BadInput` if it names only one."
@@ -179,8 +178,8 @@ class Colorizer:
 
     def drawn_in(self, img:Image.Image, vividness=1.) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
-        x,(y,*logits) = self.seen(img),self.answers(img)
-        y = enlarge(self.vivid(img, y, logits[0])/AB_MAX, x.shape[:1:-1], (0, x.shape[2])) if logits and vividness != 'accurate' else y[0]
+        x = self.seen(img)
+        y = self.answers(img)[0][0] if self.bins is None or vividness == 'accurate' else enlarge(self.small_ab(img)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
         return float(1 - in_gamut(join_lab(x[0,:1], y*strength(vividness))).mean())
 
     def color_pixels(self,

@@ -1,8 +1,8 @@
-"""Seconds of a training step: a pix2pix-size U-Net in float32 and with the best settings; and what the learner adds to a plain loop.
+"""Seconds of a training step: a pix2pix-size U-Net in float32 and with the best settings; what keeping memory saves; and what the learner adds to a plain loop.
 
     python benchmarks/step.py
 """
-import tempfile, time
+import multiprocessing, resource, tempfile, time
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
@@ -10,7 +10,8 @@ from colorlab.cnn import CNN
 from colorlab.data import make_manifest, photo_loaders
 from colorlab.demo import fast_precision, machine
 from colorlab.lab import sample_folder
-from colorlab.learner import PRECISIONS, Run, Settings, build, fit, make_learner, write_floors
+from colorlab.lite import Lite
+from colorlab.learner import PRECISIONS, Run, Settings, build, depthwise_in_float32, fit, keep_memory, make_learner, write_floors
 from colorlab.unet import TimmUNet, report
 
 
@@ -49,6 +50,42 @@ def settings_side_by_side(rounds=6, bs=4, size=256):
     for name, t in times.items(): print(f'{name:26} {np.median(t[2:]):6.2f} s a step   {plain/np.median(t[2:]):5.2f}×')
 
 
+def memory_step(size, kept, told, bs=16):
+    "Processor seconds of a step of `lite`, and how many of them the system took; alone in a process."
+    if kept: keep_memory()
+    torch.set_num_threads(1)
+    model = Lite()
+    depthwise_in_float32(model)
+    step, x = stepper(Both(model), fast_precision(), channels_last=True), torch.rand(bs, 1, size, size)*2 - 1
+    y = torch.rand(bs, 2, size, size) - .5
+    for _ in range(2): step(x, y)
+    before, n = resource.getrusage(resource.RUSAGE_SELF), 6
+    for _ in range(n): step(x, y)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    told.put(((user + system)/n, system/n))
+
+
+class Both(torch.nn.Module):
+    "A network's first answer."
+    def __init__(self, net): super().__init__(); self.net = net
+    def forward(self, x): return self.net(x)[0]
+
+
+def memory_side_by_side(rounds=3):
+    "A step of `lite` when memory goes back to the system, and when it is kept: processes in turn."
+    context = multiprocessing.get_context('spawn')
+    for size in (128, 192, 256):
+        times = {False: [], True: []}
+        for _ in range(rounds):
+            for kept in times:
+                told = context.Queue()
+                process = context.Process(target=memory_step, args=(size, kept, told))
+                process.start(); times[kept].append(told.get()); process.join()
+        (fresh, fresh_system), (kept, kept_system) = (np.median(t, 0) for t in times.values())
+        print(f'lite, {size} px: {fresh:.2f} s of processor a step, {fresh_system:.2f} of it the system\'s; memory kept: {kept:.2f} s, {kept_system:.2f}: {fresh/kept:.2f}×')
+
+
 class Plain(Callback):
     "Times the learner's training epochs, and a plain loop over the same batches after each of them."
     order = 70
@@ -85,5 +122,6 @@ def overhead(arch, model, epochs, size):
 if __name__ == '__main__':
     print(machine(), f'{torch.get_num_threads()} threads')
     settings_side_by_side()
+    memory_side_by_side()
     overhead('colorlab.cnn:CNN', CNN(), 9, 128)
     overhead('colorlab.unet:TimmUNet', TimmUNet(), 9, 128)

@@ -7,12 +7,12 @@ __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulne
            'space_floors', 'find', 'named_function', 'build', 'save_model', 'read_model', 'load_model', 'first',
            'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state', 'set_random_state',
            'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Float32',
-           'depthwise_in_float32', 'Precision', 'Progress', 'fill', 'Frozen', 'make_callbacks', 'Average',
-           'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
+           'depthwise_in_float32', 'keep_memory', 'Precision', 'Progress', 'fill', 'Frozen', 'make_callbacks',
+           'Average', 'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
            'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
 # %% ../nbs/03_learner.ipynb #0e839344
-import io, json, pickle, random, re
+import ctypes, io, json, pickle, random, re
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
@@ -466,6 +466,13 @@ def depthwise_in_float32(model:nn.Module):
     for m in model.modules():
         if isinstance(m, nn.Conv2d) and m.groups > 1 and not isinstance(m, Float32): m.__class__ = type(type(m).__name__, (Float32, type(m)), {})
 
+# %% ../nbs/03_learner.ipynb #e10420e7
+def keep_memory():
+    "Let the C library of Linux keep, for the life of this process, what one step frees for the next."
+    try: mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError): return # another system, which does otherwise
+    for parameter,value in ((-4, 0), (-1, -1), (-2, 2**26)): mallopt(parameter, value) # M_MMAP_MAX: no pieces apart; M_TRIM_THRESHOLD: nothing back; M_TOP_PAD: 64 MiB at a time
+
 # %% ../nbs/03_learner.ipynb #ff6b65ba
 class Precision(MixedPrecision):
     "Mixed precision (fp16 with a loss scaler, or bf16) on any device."
@@ -663,6 +670,7 @@ def train(
 # %% ../nbs/03_learner.ipynb #6063cb10
 def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
     "Train from the last checkpoint to the end, each batch in `parts`."
+    if torch.device(device).type == 'cpu': keep_memory()
     state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
     dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
                         settings.margin, parts, settings.seed, device)

@@ -4,20 +4,24 @@
 
 # %% auto #0
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
-           'faded', 'torn', 'Aging', 'Perceptual', 'vivid', 'true_hints', 'trial', 'lite_recipe', 'keep_half']
+           'faded', 'torn', 'Aging', 'Zooming', 'count_faces', 'Perceptual', 'vivid', 'true_hints', 'trial',
+           'lite_recipe', 'keep_half']
 
 # %% ../nbs/15_lite.ipynb #1b82d9f9
 import random
+from functools import partial
+from pathlib import Path
 import numpy as np, pandas as pd, timm, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
 from torchvision.transforms.v2.functional import jpeg
-from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, srgb_to_linear
+from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, open_photo, srgb_to_linear
+from .data import in_threads
 from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, load_model, predict, save_model, score
 from .cnn import continued, conv
 from .koala import lite0_weights
 from .recipes import TAKE_PART
-from .bins import annealed_mean, bin_table, color_bins, hint_planes, soft_bins
+from .bins import bin_table, color_bins, hint_planes, soft_bins, vivid_color
 
 # %% ../nbs/15_lite.ipynb #a2f846be
 def hints_at(
@@ -178,6 +182,30 @@ class Aging(Callback):
             if hit.any(): x[hit,:1] = age(x[hit,:1], y[hit])
         self.learn.xb = x,
 
+# %% ../nbs/15_lite.ipynb #f1ee521a
+class Zooming(Callback):
+    "Show each batch at a size by lot, photo and truth alike."
+    order,run_valid = -1,False # before hints are given
+    def __init__(self, sizes): self.sizes = sizes # sides in pixels
+    def before_batch(self):
+        zoom = partial(F.interpolate, size=(random.choice(self.sizes),)*2, mode='bilinear', antialias=True)
+        self.learn.xb,self.learn.yb = (zoom(self.xb[0]),),(zoom(self.yb[0]),)
+
+# %% ../nbs/15_lite.ipynb #385a3832
+def count_faces(
+    folder, files, # paths in the folder
+    short:int=256 # pixels of the shorter side that are looked at
+) -> np.ndarray: # integers, one a file
+    "How many faces a detector finds that knows them from the front, 28 pixels wide or more."
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+    detector = Cascade(lbp_frontal_face_cascade_filename())
+    def count(file):
+        img = open_photo(Path(folder)/file).convert('L')
+        img.thumbnail([round(s*short/min(img.size)) for s in img.size])
+        return len(detector.detect_multi_scale(np.asarray(img), scale_factor=1.2, step_ratio=1.3, min_size=(28,28), max_size=(220,220), min_neighbor_number=3))
+    return np.array([*in_threads(count, list(files), 'looking for faces')])
+
 # %% ../nbs/15_lite.ipynb #5cd397ae
 class Perceptual(Callback):
     "Adds to the loss how differently EfficientNet-Lite0 sees the prediction and the truth, at 1/4 to 1/16 of the size; used by no judge."
@@ -202,13 +230,13 @@ class Perceptual(Callback):
 
 # %% ../nbs/15_lite.ipynb #cae2ebec
 def vivid(
-    logits, bins, # (N, Q, h, w); (Q, 2), units of Lab
-    size:tuple, # height and width wanted
-    temperature:float=.6 # see `colorlab.bins.annealed_mean`; best for one look, while the colorizer takes the mean of three
-): # ab (N, 2, *size) in −1..1
-    "Colors of a network's second answer."
-    small = annealed_mean(logits.float(), bins.float(), temperature)/AB_MAX
-    return F.interpolate(small, size=size, mode='bicubic', align_corners=False)
+    x, said:tuple, # L (N, 1, H, W), and what a `Lite` says of it
+    bins # (Q, 2), units of Lab
+): # ab (N, 2, H, W) in −1..1
+    "Both answers as one, see `colorlab.bins.vivid_color`; the colorizer does this with the mean of several looks."
+    L,ab,logits,bins = (t.float().cpu().numpy() for t in ((F.avg_pool2d(x, 4)[:,0] + 1)*L_MID, F.avg_pool2d(said[0], 4)*AB_MAX, said[1], bins))
+    small = np.stack([vivid_color(a, l[None], bins, light) for a,l,light in zip(ab, logits, L)])
+    return F.interpolate(torch.from_numpy(small).to(x)/AB_MAX, size=x.shape[-2:], mode='bicubic', align_corners=False)
 
 def true_hints(
     y, # (N, 2, H, W) in −1..1
@@ -230,12 +258,12 @@ def trial(
     torch.manual_seed(seed); random.seed(seed)
     model.eval()
     for x,y in batches:
-        size,aged = x.shape[-2:],x
+        aged = x
         for age in AGES: aged = age(aged, y)
         said = model(x)
         ways = {'gray': 0*y, 'accurate': first(said), 'aged': predict(model, aged)}
         if isinstance(said, tuple): # a network of an earlier lesson has no bins and takes no hints
-            ways |= {'vivid': vivid(said[1], model.bins, size),
+            ways |= {'vivid': vivid(x, said, model.bins),
                      **{f'{n} hint{"s"*(n > 1)}': predict(model, torch.cat([x, true_hints(y, n, rng)], 1)) for n in hints}}
         for way,pred in ways.items(): scores.setdefault(way, []).append(score(LAB.merge(x, pred.float()), LAB.merge(x, y)))
         scores.setdefault('truth', []).append(pd.DataFrame(dict(colorfulness=colorfulness(LAB.merge(x, y)))))

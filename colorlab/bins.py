@@ -68,7 +68,7 @@ def mean_color(
 
 def annealed_mean(
     logits, bins, # (N, Q, h, w); (Q, 2) in units of Lab
-    temperature:float=.38 # 1 is the plain mean; toward 0, the most likely bin; what Zhang and others took, and what the notebook `train/27_lite` finds best
+    temperature:float=.38 # 1 is the plain mean; toward 0, the most likely bin; .38 is what Zhang and others took
 ): # (N, 2, h, w)
     "One color out of many: the mean of a sharpened distribution (Zhang and others, 2016)."
     return mean_color(probabilities(logits, temperature), bins)
@@ -109,8 +109,8 @@ def vivid_color(
 ) -> np.ndarray: # float32 (2, h, w), units of Lab
     "The hue on which two opinions and the neighbors agree, as strong as the distribution is colorful around there."
     p = probabilities(logits, .38)
-    both = agreed((mean_color(p, bins)[0] + 1.5*ab)/2, L) # a direct estimate is paler
-    there,have = agreed(np.concatenate([mean_chroma(p, bins), np.linalg.norm(both, axis=0)[None]]), L, pull=300, edge=10)
+    both = agreed((mean_color(p, bins)[0] + 1.5*ab)/2, L) # a direct estimate is paler: what counts here is the hue
+    there,have = agreed(np.concatenate([mean_chroma(p, bins), np.linalg.norm(both, axis=0)[None]]), L, pull=300, edge=10) # strength varies slowly
     return both*np.clip(share*there/np.maximum(have, 1), .8, 3)
 
 # %% ../nbs/14_bins.ipynb #a0467f97

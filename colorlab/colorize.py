@@ -88,8 +88,9 @@ def stretched(
     share:float # 0: as it is; 1: from black to white; in between, a part of the way
 ) -> np.ndarray: # same shape
     "More contrast for a faded photo, as a scanner's automatic levels do it; never more than fivefold."
+    if not share: return x
     low,high = np.percentile(x, (.5, 99.5)).astype(x.dtype)
-    return x + share*(((x - low)/max(high - low, .4)*2 - 1).clip(-1, 1) - x) if share else x
+    return x + share*(((x - low)/max(high - low, .4)*2 - 1).clip(-1, 1) - x)
 
 @dataclass
 class Colorizer:

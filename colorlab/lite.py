@@ -186,8 +186,10 @@ class Aging(Callback):
 class Zooming(Callback):
     "Show each batch at a size by lot, photo and truth alike."
     order,run_valid = -1,False # before hints are given
-    def __init__(self, sizes): self.sizes = sizes # sides in pixels
+    def __init__(self, sizes, until:float=1.): # sides in pixels; after this part of the training, photos come as they are
+        self.sizes,self.until = sizes,until
     def before_batch(self):
+        if self.pct_train >= self.until: return
         zoom = partial(F.interpolate, size=(random.choice(self.sizes),)*2, mode='bilinear', antialias=True)
         self.learn.xb,self.learn.yb = (zoom(self.xb[0]),),(zoom(self.yb[0]),)
 

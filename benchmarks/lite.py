@@ -2,18 +2,21 @@
 
     python benchmarks/lite.py [PHOTOS [OUT]]        accurate and vivid on the test photos, with floors and intervals; OUT/report.html, OUT/lite.jpg
     python benchmarks/lite.py size [PHOTOS]         does the result depend on the size of the photo?
+    python benchmarks/lite.py looks [PHOTOS]        what are looks worth that differ in contrast?
 """
-import sys
+import random, sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
 from torchvision.utils import make_grid
 from colorlab import Colorizer
-from colorlab.data import find_dataset, make_manifest
+from colorlab.data import make_manifest, photo_loaders
 from colorlab.demo import machine
 from colorlab.evaluate import evaluate, model_entrants, test_rows
-from colorlab.lab import img_to_rgb, open_photo, rgb_to_img, rgb_to_lab
+from colorlab.lab import AB_MAX, LAB, img_to_rgb, open_photo, rgb_to_img, rgb_to_lab
 from colorlab.learner import ab_rmse
+from colorlab.lite import AGES, faded
 
 WAYS = 'accurate', 'vivid'
 
@@ -57,5 +60,21 @@ def size(photos='sample'):
             print(f'{how}, {times:g} times the size: {np.mean(off):.2f} units of Lab apart on average, {np.max(off):.2f} on the worst photo')
 
 
+def looks(photos='sample'):
+    "The error of `accurate` on every fourth validation photo as it is, faded, and aged in every way; with looks of one contrast, and with the shipped ones."
+    colorizer = Colorizer.load()
+    ways = {'one contrast': replace(colorizer, looks=[(times, mirror, 0.) for times, mirror, _ in colorizer.looks]), 'as shipped': colorizer}
+    torch.manual_seed(0); random.seed(0)
+    off = {}
+    for x, y in list(photo_loaders(make_manifest(photos), LAB, colorizer.size, bs=1).valid)[::4]:
+        aged = x
+        for age in AGES: aged = age(aged, y)
+        for state, L in {'clean': x, 'faded': faded(x), 'aged': aged}.items():
+            gray = rgb_to_img(LAB.merge(L, 0*y)[0])
+            for way, c in ways.items(): off.setdefault((way, state), []).append(AB_MAX*np.sqrt(np.square(c.answers(gray)[0][0] - y[0].numpy()).mean()))
+    for (way, state), errors in off.items(): print(f'{way}, {state}: ab-RMSE {np.mean(errors):.2f} over {len(errors)} photos')
+
+
 if __name__ == '__main__':
-    size(*sys.argv[2:]) if sys.argv[1:2] == ['size'] else judge(*sys.argv[1:])
+    commands = dict(size=size, looks=looks)
+    commands[sys.argv[1]](*sys.argv[2:]) if sys.argv[1:2] and sys.argv[1] in commands else judge(*sys.argv[1:])

@@ -6,6 +6,7 @@
 """
 import random, sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 import numpy as np, torch
 from PIL import Image
@@ -66,7 +67,7 @@ def looks(photos='sample'):
     ways = {'one contrast': replace(colorizer, looks=[(times, mirror, 0.) for times, mirror, _ in colorizer.looks]), 'as shipped': colorizer}
     torch.manual_seed(0); random.seed(0)
     off = {}
-    for x, y in list(photo_loaders(make_manifest(photos), LAB, colorizer.size, bs=1).valid)[::4]:
+    for x, y in islice(photo_loaders(make_manifest(photos), LAB, colorizer.size, bs=1).valid, 0, None, 4):
         aged = x
         for age in AGES: aged = age(aged, y)
         for state, L in {'clean': x, 'faded': faded(x), 'aged': aged}.items():

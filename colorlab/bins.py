@@ -66,7 +66,7 @@ def mean_color(
     xp = array_namespace(p)
     return xp.moveaxis(xp.tensordot(p, bins, axes=([1],[0])), -1, 1)
 
-COOL = .38 # what Zhang and others took
+COOL = .38 # the temperature that Zhang and others took
 
 def annealed_mean(
     logits, bins, # (N, Q, h, w); (Q, 2) in units of Lab

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'COOL', 'bin_table', 'color_bins', 'soft_bins', 'probabilities', 'mean_color', 'annealed_mean', 'agreed',
-           'mean_chroma', 'vivid_color', 'spread', 'modes', 'hint_planes', 'honored']
+           'mean_chroma', 'vivid_color', 'accurate_color', 'spread', 'modes', 'hint_planes', 'honored']
 
 # %% ../nbs/14_bins.ipynb #2dccbd24
 from functools import cache
@@ -114,6 +114,17 @@ def vivid_color(
     both = agreed((mean_color(p, bins)[0] + 1.5*ab)/2, L) # a direct estimate is paler: what counts here is the hue
     there,have = agreed(np.concatenate([mean_chroma(p, bins), np.linalg.norm(both, axis=0)[None]]), L, pull=300, edge=10) # strength varies slowly
     return both*np.clip(share*there/np.maximum(have, 1), .8, 3)
+
+# %% ../nbs/14_bins.ipynb #b5fd7944
+def accurate_color(
+    ab, # NumPy (2, h, w), units of Lab: a direct estimate
+    logits, bins, # (1, Q, h, w); (Q, 2) in units of Lab
+    L, # (h, w), L* from 0 to 100
+    gray:float=10. # a chroma up to this is none
+) -> np.ndarray: # float32 (2, h, w), units of Lab
+    "What was estimated, as far as the neighbors agree, and as strong as it is likely that there is any color."
+    p = probabilities(logits)[0]
+    return agreed(ab, L)*p[np.linalg.norm(bins, axis=1) > gray].sum(0)
 
 # %% ../nbs/14_bins.ipynb #a0467f97
 def spread(logits, bins): # (N, 1, h, w), units of Lab

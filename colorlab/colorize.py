@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageColor
 from tqdm.auto import tqdm
 from .lab import AB_MAX, BadInput, SPACES, Space, img_to_rgb, in_gamut, into_gamut, join_lab, lab_to_rgb, open_photo, photo_files, rgb_to_lab, rgb_to_xy, sample_folder, whole_file
-from .bins import color_bins, hint_planes, honored, modes, probabilities, spread, vivid_color
+from .bins import accurate_color, color_bins, hint_planes, honored, modes, probabilities, spread, vivid_color
 from .photo import Photo, read_photo, silent_libraries, stamp, write_photo
 
 # %% ../nbs/17_colorize.ipynb #679538f0
@@ -151,11 +151,11 @@ class Colorizer:
         "The colors that the model sees in a photo, at the model's own size or a quarter of it."
         y,*logits = self.answers(img, hints)
         ab = rgb_to_lab(self.space.merge(self.seen(img)[:,:self.space.nx], y))[0,1:]
-        if logits and (hints or vividness != 'accurate'):
+        if logits:
             size = logits[0].shape[:1:-1]
             L = rgb_to_lab(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
             ab = np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in ab])
-            if vividness != 'accurate': ab = vivid_color(ab, logits[0], self.bins, L)
+            ab = (accurate_color if vividness == 'accurate' else vivid_color)(ab, logits[0], self.bins, L)
             if hints: ab = honored(ab, [(h.y*size[1]/img.height, h.x*size[0]/img.width, *h.ab) for h in hints], L)
         return ab*strength(vividness)
 
@@ -188,7 +188,7 @@ class Colorizer:
     def drawn_in(self, img:Image.Image, vividness=1.) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
         x = self.seen(img)
-        y = self.answers(img)[0][0] if self.bins is None or vividness == 'accurate' else enlarge(self.small_ab(img)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
+        y = self.answers(img)[0][0] if self.bins is None else enlarge(self.small_ab(img, 'accurate' if vividness == 'accurate' else 1.)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
         return float(1 - in_gamut(join_lab(x[0,:1], y*strength(vividness))).mean())
 
     def color_pixels(self,

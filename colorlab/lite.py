@@ -43,12 +43,12 @@ class Lite(nn.Module):
         encoder:str='tf_efficientnet_lite0', # a timm name; its weights come from an `init` function of lesson `unet`
         widths=(128,128,96,96), # channels on the way up, deepest first
         bin_weight:float=.1, balance:float=.5, # share of the bins in the loss; how much rare colors count there, 0..1
-        beta:float=.1, # of the smooth L1: squared below, plain above
+        beta:float=.1, rms:float=0., # of the direct answer's loss: its smooth L1 is squared below, plain above; the share of the photos' root mean squares
         drop:float=0. # in training, how often the encoder's deepest blocks are left out; the first never are
     ):
         super().__init__()
         if (ni, no) != (1, 2): raise BadInput(f'Lite predicts ab from L: give the space lab (it was built for {ni} and {no} channels)')
-        self.bin_weight,self.balance,self.beta = bin_weight,balance,beta
+        self.bin_weight,self.balance,self.beta,self.rms = bin_weight,balance,beta,rms
         self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1,2,3,4), drop_path_rate=drop)
         skips = self.encoder.feature_info.channels()[::-1]
         self.ups = nn.ModuleList(conv(a + skip + 3, b) for a,skip,b in zip((0, *widths), skips, widths))
@@ -81,8 +81,13 @@ class Lite(nn.Module):
 
     def loss(self, pred, y): # see `forward`; y (N, 2, H, W)
         ab,logits = pred
-        direct = F.smooth_l1_loss(ab, y, beta=self.beta)
+        direct = self.direct_loss(ab, y)
         return direct + self.bin_weight*self.bin_loss(logits, F.avg_pool2d(y, 4)) if self.bin_weight else direct
+
+    def direct_loss(self, ab, y):
+        "A smooth L1 over all pixels, and the root mean square error of each photo, which is what ab-RMSE counts."
+        by_pixel,by_photo = F.smooth_l1_loss(ab, y, beta=self.beta),((ab - y).square().mean((1,2,3)) + 1e-4).sqrt().mean() # never steeper than 1 unit of Lab off
+        return (1 - self.rms)*by_pixel + self.rms*by_photo
 
     def bin_loss(self, logits, y): # y at the size of the logits
         "Cross-entropy against soft bins, rare colors counting more."

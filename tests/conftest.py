@@ -1,4 +1,4 @@
-import os, shutil, subprocess, sys
+import multiprocessing, os, shutil, subprocess, sys, tempfile
 from pathlib import Path
 import pytest
 
@@ -28,10 +28,31 @@ def light(tmp_path_factory):
 @pytest.fixture(scope='session', autouse=True)
 def own_cache(tmp_path_factory):
     os.environ.setdefault('COLORLAB_CACHE', str(tmp_path_factory.mktemp('cache')))
+    os.environ.setdefault('TQDM_DISABLE', '1') # as the command does without a terminal; read when tqdm is imported
 
 
-def colorlab(*args, check=True, **kwargs):
-    "Run the command as a user would; the finished process."
-    done = subprocess.run([Path(sys.executable).with_name('colorlab'), *map(str, args)], capture_output=True, text=True, **kwargs)
+warm = multiprocessing.get_context('forkserver') # has imported what most commands import, which takes longer than most of them
+warm.set_forkserver_preload(['colorlab.cli', 'colorlab.learner'])
+
+
+def command(args, where, env, out, err):
+    "In a process of its own: the command `colorlab`, its output in two files."
+    from colorlab.cli import main
+    os.chdir(where); os.environ.clear(); os.environ.update(env)
+    for file, descriptor in ((out, 1), (err, 2)): os.dup2(os.open(file, os.O_WRONLY|os.O_CREAT), descriptor)
+    sys.argv = ['colorlab', *args]
+    main()
+
+
+def colorlab(*args, check=True, cwd='.', env=None):
+    "Run the command as a user would; the finished process. With an environment of its own it imports everything anew."
+    args = [*map(str, args)]
+    if env: done = subprocess.run([Path(sys.executable).with_name('colorlab'), *args], capture_output=True, text=True, cwd=cwd, env=env)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            said = [Path(folder)/'out', Path(folder)/'err']
+            process = warm.Process(target=command, args=(args, cwd, dict(os.environ), *said))
+            process.start(); process.join()
+            done = subprocess.CompletedProcess(args, process.exitcode, *(f.read_text() for f in said))
     if check: assert done.returncode == 0, done.stdout + done.stderr
     return done

@@ -107,7 +107,7 @@ def vivid_color(
     ab, # NumPy (2, h, w), units of Lab: one more opinion, such as a direct estimate
     logits, bins, # (1, Q, h, w); (Q, 2) in units of Lab
     L, # (h, w), L* from 0 to 100
-    share:float=.9 # of the mean chroma
+    share:float=.92 # of the mean chroma
 ) -> np.ndarray: # float32 (2, h, w), units of Lab
     "The hue on which two opinions and the neighbors agree, as strong as the distribution is colorful around there."
     p = probabilities(logits, COOL)

@@ -44,10 +44,10 @@ def command(args, where, env, out, err):
     main()
 
 
-def colorlab(*args, check=True, cwd='.', env=None):
-    "Run the command as a user would; the finished process. With an environment of its own it imports everything anew."
+def colorlab(*args, check=True, cwd='.', **own):
+    "Run the command as a user would; the finished process. With an environment or limits of its `own` it imports everything anew."
     args = [*map(str, args)]
-    if env: done = subprocess.run([Path(sys.executable).with_name('colorlab'), *args], capture_output=True, text=True, cwd=cwd, env=env)
+    if own: done = subprocess.run([Path(sys.executable).with_name('colorlab'), *args], capture_output=True, text=True, cwd=cwd, **own)
     else:
         with tempfile.TemporaryDirectory() as folder:
             said = [Path(folder)/'out', Path(folder)/'err']

@@ -62,7 +62,7 @@ def size(photos='sample'):
 
 
 def looks(photos='sample'):
-    "The error of `accurate` on every fourth validation photo as it is, faded, and aged in every way; with looks of one contrast, and with the shipped ones."
+    "The error of the direct answer on every fourth validation photo as it is, faded, and aged in every way; with looks of one contrast, and with the shipped ones."
     colorizer = Colorizer.load()
     ways = {'one contrast': replace(colorizer, looks=[(times, mirror, 0.) for times, mirror, _ in colorizer.looks]), 'as shipped': colorizer}
     torch.manual_seed(0); random.seed(0)

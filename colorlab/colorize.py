@@ -188,8 +188,8 @@ class Colorizer:
     def drawn_in(self, img:Image.Image, vividness=1.) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
         x = self.seen(img)
-        y = self.answers(img)[0][0] if self.bins is None else enlarge(self.small_ab(img, 'accurate' if vividness == 'accurate' else 1.)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
-        return float(1 - in_gamut(join_lab(x[0,:1], y*strength(vividness))).mean())
+        y = self.answers(img)[0][0]*strength(vividness) if self.bins is None else enlarge(self.small_ab(img, vividness)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
+        return float(1 - in_gamut(join_lab(x[0,:1], y)).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at

@@ -86,7 +86,8 @@ class Lite(nn.Module):
 
     def direct_loss(self, ab, y):
         "A smooth L1 over all pixels, and the root mean square error of each photo, which is what ab-RMSE counts."
-        by_pixel,by_photo = F.smooth_l1_loss(ab, y, beta=self.beta),((ab - y).square().mean((1,2,3)) + 1e-4).sqrt().mean() # never steeper than 1 unit of Lab off
+        by_pixel = F.smooth_l1_loss(ab, y, beta=self.beta)
+        by_photo = ((ab - y).square().mean((1,2,3)) + 1e-4).sqrt().mean() # a unit of Lab, squared: a root has no slope at 0
         return (1 - self.rms)*by_pixel + self.rms*by_photo
 
     def bin_loss(self, logits, y): # y at the size of the logits
@@ -259,7 +260,7 @@ def true_hints(
 def trial(
     model:nn.Module, batches, # (x, y) each, in the space lab
     hints=(1,5,20), seed:int=0
-) -> pd.DataFrame: # psnr, ab_rmse, colorfulness; rows accurate, vivid, aged, hints, and the floors
+) -> pd.DataFrame: # psnr, ab_rmse, colorfulness; rows direct, vivid, aged (direct), hints (direct), and the floors
     "A network looked at in several ways, means over photos."
     rng,scores = np.random.default_rng(seed),{}
     torch.manual_seed(seed); random.seed(seed)
@@ -268,7 +269,7 @@ def trial(
         aged = x
         for age in AGES: aged = age(aged, y)
         said = model(x)
-        ways = {'gray': 0*y, 'accurate': first(said), 'aged': predict(model, aged)}
+        ways = {'gray': 0*y, 'direct': first(said), 'aged': predict(model, aged)}
         if isinstance(said, tuple): # a network of an earlier lesson has no bins and takes no hints
             ways |= {'vivid': vivid(x, said, model.bins),
                      **{f'{n} hint{"s"*(n > 1)}': predict(model, torch.cat([x, true_hints(y, n, rng)], 1)) for n in hints}}

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
-           'faded', 'torn', 'Aging', 'Zooming', 'count_faces', 'Perceptual', 'vivid', 'true_hints', 'trial',
-           'lite_recipe', 'keep_half']
+           'faded', 'torn', 'Aging', 'Zooming', 'count_faces', 'beside', 'as_precise', 'Perceptual', 'Teaching',
+           'vivid', 'true_hints', 'trial', 'lite_recipe', 'keep_half']
 
 # %% ../nbs/15_lite.ipynb #1b82d9f9
 import random
@@ -177,7 +177,7 @@ AGES = orthochromatic,soft,grainy,faded,torn # in the order in which they befall
 # %% ../nbs/15_lite.ipynb #cb589f10
 class Aging(Callback):
     "Age the gray that some of the training photos show; their colors stay what they were."
-    run_valid = False
+    order,run_valid = 1,False # after all that look at the photos as they were
     def __init__(self, share:float=.5, each:float=.5): # of the photos that are aged at all; of these, how many suffer each kind
         self.share,self.each = share,each
     def before_batch(self):
@@ -215,26 +215,63 @@ def count_faces(
     return np.array([*in_threads(count, list(files), 'looking for faces')])
 
 # %% ../nbs/15_lite.ipynb #5cd397ae
+def beside(
+    net:nn.Module, device
+) -> nn.Module: # the same
+    "Make a network ready to help in the training of another, without learning."
+    net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    depthwise_in_float32(net)
+    return net
+
+def as_precise(cb:Callback):
+    "The precision of the training, for such a network."
+    return torch.autocast(cb.dls.device.type, PRECISIONS[cb.settings.precision], enabled=cb.settings.precision != 'float32')
+
 class Perceptual(Callback):
     "Adds to the loss how differently EfficientNet-Lite0 sees the prediction and the truth, at 1/4 to 1/16 of the size; used by no judge."
     order,run_valid = 19,False # before an adversary
     def __init__(self, weight:float=.05): self.weight = weight
 
     def before_fit(self):
-        with torch.random.fork_rng(devices=[]): self.net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1,2,3)) # a resumed run draws the same numbers
+        with torch.random.fork_rng(devices=[]): net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1,2,3)) # a resumed run draws the same numbers
         weights = lite0_weights()
-        self.net.load_state_dict({k: weights[k] for k in self.net.state_dict()})
-        self.net.eval().requires_grad_(False).to(self.dls.device, memory_format=torch.channels_last)
-        depthwise_in_float32(self.net)
+        net.load_state_dict({k: weights[k] for k in net.state_dict()})
+        self.net = beside(net, self.dls.device)
 
     def seen(self, ab):
         rgb = lab_to_rgb(join_lab(self.xb[0][:,:1], ab.float())).clip(0, 1)
-        with torch.autocast(rgb.device.type, PRECISIONS[self.settings.precision], enabled=self.settings.precision != 'float32'): return self.net(rgb*2 - 1)
+        with as_precise(self): return self.net(rgb*2 - 1)
 
     def after_loss(self):
         with torch.no_grad(): real = self.seen(self.yb[0])
         distance = sum((F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean() for f,r in zip(self.seen(first(self.pred)), real))
         self.learn.loss_grad = self.loss_grad + self.weight*distance
+
+# %% ../nbs/15_lite.ipynb #3db6a02e
+class Teaching(Callback):
+    "Let a `Lite` learn what others say of the same photos, besides the truth (Hinton and others, 2015, https://arxiv.org/abs/1503.02531)."
+    order,run_valid = .5,False # after hints are given, before photos are aged
+    def __init__(self,
+        teachers, # model files; `BadInput` if one is no `Lite`
+        share:float=.5 # of the loss
+    ):
+        self.teachers,self.share = teachers,share
+
+    def before_fit(self):
+        self.nets = [beside(load_model(t)[0].float(), self.dls.device) for t in self.teachers]
+        for t,net in zip(self.teachers, self.nets):
+            if not hasattr(net, 'bins'): raise BadInput(f'{t}: names one color and no others; a teacher has to be a Lite')
+
+    @torch.no_grad()
+    def before_batch(self):
+        with as_precise(self): said = [net(self.xb[0]) for net in self.nets]
+        self.ab = sum(ab.float() for ab,_ in said)/len(said)
+        self.p = sum(logits.float().softmax(1) for _,logits in said)/len(said)
+
+    def after_loss(self):
+        ab,logits = self.pred
+        taught = self.model.direct_loss(ab, self.ab) + self.model.bin_weight*F.cross_entropy(logits.float(), self.p) # rare colors count more in `p` already
+        self.learn.loss_grad = (1 - self.share)*self.loss_grad + self.share*taught
 
 # %% ../nbs/15_lite.ipynb #cae2ebec
 def vivid(
@@ -287,8 +324,12 @@ def lite_recipe(
 
 # %% ../nbs/15_lite.ipynb #8d17aab0
 def keep_half(
-    source, dest # .safetensors files
+    sources, # .safetensors files; of several, which went on from the same weights, the mean is kept (https://arxiv.org/abs/2203.05482)
+    dest # another
 ):
     "Write a model in half precision."
-    model,header = load_model(source)
+    (model,header),*others = map(load_model, sources)
+    for n,(other,_) in enumerate(others, 2):
+        for mean,w in zip(model.state_dict().values(), other.state_dict().values()):
+            if mean.is_floating_point(): mean.lerp_(w, 1/n)
     save_model(model.half(), dest, **{k: header[k] for k in ('arch','args','space','size')})

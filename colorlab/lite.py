@@ -324,12 +324,8 @@ def lite_recipe(
 
 # %% ../nbs/15_lite.ipynb #8d17aab0
 def keep_half(
-    sources, # .safetensors files; of several, which went on from the same weights, the mean is kept (https://arxiv.org/abs/2203.05482)
-    dest # another
+    source, dest # .safetensors files
 ):
     "Write a model in half precision."
-    (model,header),*others = map(load_model, sources)
-    for n,(other,_) in enumerate(others, 2):
-        for mean,w in zip(model.state_dict().values(), other.state_dict().values()):
-            if mean.is_floating_point(): mean.lerp_(w, 1/n)
+    model,header = load_model(source)
     save_model(model.half(), dest, **{k: header[k] for k in ('arch','args','space','size')})

@@ -17,7 +17,7 @@ from fastai.callback.core import Callback, CancelBatchException
 from torch import nn
 from torch.amp import GradScaler
 from .lab import BadInput, SPACES
-from .learner import PRECISIONS, Run, Settings, bicubic, build, fill, first, named_function, predict, save_model
+from .learner import Run, Settings, autocast, bicubic, build, fill, first, named_function, predict, save_model
 from .unet import strided
 
 # %% ../nbs/07_gan.ipynb #1cd58c61
@@ -165,7 +165,7 @@ class Adversary(Callback):
         elif not self.saved and self.init: named_function(self.init)(self.disc)
         self.disc.train().to(device, memory_format=torch.channels_last if self.settings.channels_last else torch.preserve_format)
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
-        self.amp = partial(torch.autocast, device.type, PRECISIONS[precision], enabled=precision != 'float32')
+        self.amp = partial(autocast, device.type, precision)
         self.disc_scaler = GradScaler(device.type, enabled=precision == 'fp16')
         for part in ('disc_opt','disc_scaler'):
             if self.saved: getattr(self, part).load_state_dict(self.saved[part])

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['LOSSES', 'PRECISIONS', 'psnr', 'check_range', 'ab_rmse', 'colorfulness', 'score', 'floors', 'mean_ab', 'bicubic',
            'space_floors', 'find', 'named_function', 'build', 'save_model', 'read_model', 'load_model', 'first',
-           'predict', 'Settings', 'Run', 'History', 'plot_curves', 'Samples', 'random_state', 'set_random_state',
-           'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite', 'Float32',
-           'depthwise_in_float32', 'keep_memory', 'Precision', 'Progress', 'fill', 'Frozen', 'make_callbacks',
-           'Average', 'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors', 'PhotoOrder',
-           'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
+           'predict', 'Settings', 'autocast', 'Run', 'History', 'plot_curves', 'Samples', 'random_state',
+           'set_random_state', 'plain', 'as_bytes', 'Checkpoints', 'load_checkpoint', 'NotFinite', 'StopIfNotFinite',
+           'Float32', 'depthwise_in_float32', 'keep_memory', 'Precision', 'Progress', 'fill', 'Frozen',
+           'make_callbacks', 'Average', 'changed_settings', 'check_settings', 'plan_run', 'new_model', 'write_floors',
+           'PhotoOrder', 'default_device', 'check_device', 'train', 'train_in_parts', 'make_learner', 'restore', 'fit']
 
 # %% ../nbs/03_learner.ipynb #0e839344
 import ctypes, io, json, pickle, random, re
@@ -242,6 +242,13 @@ class Settings:
 
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+def autocast(
+    device:str, # its type: cpu, cuda …
+    precision:str # of `PRECISIONS`
+):
+    "For networks beside the one that learns: compute as a training of this precision does."
+    return torch.autocast(device, PRECISIONS[precision], enabled=precision != 'float32')
 
 # %% ../nbs/03_learner.ipynb #0d7015f5
 class Run:

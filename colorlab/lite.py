@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOUD', 'AGES', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy',
-           'faded', 'torn', 'Aging', 'Zooming', 'count_faces', 'beside', 'as_precise', 'Perceptual', 'Teaching',
-           'vivid', 'true_hints', 'trial', 'lite_recipe', 'keep_half']
+           'faded', 'torn', 'Aging', 'Zooming', 'count_faces', 'beside', 'Perceptual', 'Teaching', 'vivid',
+           'true_hints', 'trial', 'lite_recipe', 'keep_half']
 
 # %% ../nbs/15_lite.ipynb #1b82d9f9
 import random
@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.transforms.v2.functional import jpeg
 from .lab import AB_MAX, BadInput, LAB, L_MID, join_lab, lab_root, lab_to_rgb, open_photo, srgb_to_linear
 from .data import in_threads
-from .learner import PRECISIONS, colorfulness, depthwise_in_float32, first, load_model, predict, save_model, score
+from .learner import autocast, colorfulness, depthwise_in_float32, first, load_model, predict, save_model, score
 from .cnn import continued, conv
 from .koala import lite0_weights
 from .recipes import TAKE_PART
@@ -223,10 +223,6 @@ def beside(
     depthwise_in_float32(net)
     return net
 
-def as_precise(cb:Callback):
-    "The precision of the training, for such a network."
-    return torch.autocast(cb.dls.device.type, PRECISIONS[cb.settings.precision], enabled=cb.settings.precision != 'float32')
-
 class Perceptual(Callback):
     "Adds to the loss how differently EfficientNet-Lite0 sees the prediction and the truth, at 1/4 to 1/16 of the size; used by no judge."
     order,run_valid = 19,False # before an adversary
@@ -240,7 +236,7 @@ class Perceptual(Callback):
 
     def seen(self, ab):
         rgb = lab_to_rgb(join_lab(self.xb[0][:,:1], ab.float())).clip(0, 1)
-        with as_precise(self): return self.net(rgb*2 - 1)
+        with autocast(rgb.device.type, self.settings.precision): return self.net(rgb*2 - 1)
 
     def after_loss(self):
         with torch.no_grad(): real = self.seen(self.yb[0])
@@ -264,7 +260,8 @@ class Teaching(Callback):
 
     @torch.no_grad()
     def before_batch(self):
-        with as_precise(self): said = [net(self.xb[0]) for net in self.nets]
+        x = self.xb[0]
+        with autocast(x.device.type, self.settings.precision): said = [net(x) for net in self.nets]
         self.ab = sum(ab.float() for ab,_ in said)/len(said)
         self.p = sum(logits.float().softmax(1) for _,logits in said)/len(said)
 

@@ -147,9 +147,9 @@ class Colorizer:
             return [enlarge(s, size, (0,size[1])) for s,size in zip(said, sizes)]
         return [np.mean(same, 0)[None] for same in zip(*(look(*how) for how in self.looks))]
 
-    def small_ab(self, img:Image.Image, vividness=1., hints=()) -> np.ndarray: # (2, h, w), Lab units; see `color_pixels`
+    def small_ab(self, img:Image.Image, vividness=1., hints=(), answers=None) -> np.ndarray: # (2, h, w), Lab units; see `color_pixels`
         "The colors that the model sees in a photo, at the model's own size or a quarter of it."
-        y,*logits = self.answers(img, hints)
+        y,*logits = answers or self.answers(img, hints)
         ab = rgb_to_lab(self.space.merge(self.seen(img)[:,:self.space.nx], y))[0,1:]
         if logits:
             size = logits[0].shape[:1:-1]
@@ -185,20 +185,21 @@ class Colorizer:
         y = enlarge(self.answers(img)[0][0], img.size, (0, img.height))
         return self.space.merge(self.space.split(img_to_rgb(img)[None])[0], y[None])[0]
 
-    def drawn_in(self, img:Image.Image, vividness=1.) -> float: # 0..1
+    def drawn_in(self, img:Image.Image, vividness=1., answers=None) -> float: # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
-        x = self.seen(img)
-        y = self.answers(img)[0][0]*strength(vividness) if self.bins is None else enlarge(self.small_ab(img, vividness)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
+        x,answers = self.seen(img),answers or self.answers(img)
+        y = answers[0][0]*strength(vividness) if self.bins is None else enlarge(self.small_ab(img, vividness, answers=answers)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
         return float(1 - in_gamut(join_lab(x[0,:1], y)).mean())
 
     def color_pixels(self,
         pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at
         vividness=1., # a factor for the chroma; or `vivid`, which is 1, or `accurate`: paler, and wrong by less in the mean
-        hints=() # see `Hint`
+        hints=(), # see `Hint`
+        answers=None # of the method `answers`, if it was asked already
     ) -> np.ndarray: # same shape and type
         "Color pixels of any depth; their lightness stays."
         (h,w),top = pixels.shape[:2],full_scale(pixels.dtype)
-        ab,out,step = self.small_ab(Image.fromarray(eight_bits(pixels)), vividness, hints),np.empty_like(pixels),max(1, STRIP//w)
+        ab,out,step = self.small_ab(Image.fromarray(eight_bits(pixels)), vividness, hints, answers),np.empty_like(pixels),max(1, STRIP//w)
         for first in range(0, h, step):
             rows = first, min(first+step, h)
             L = rgb_to_lab(pixels[rows[0]:rows[1]].transpose(2,0,1)/np.float32(top))[:1]

@@ -14,6 +14,7 @@ import contextlib, hashlib, io, json, sqlite3, warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -219,9 +220,16 @@ def model_entrants(
     "A model as it paints, and with the lightness kept where that is not the same."
     how = ({} if vividness == 1 else dict(vividness=vividness)) | (dict(looks=colorizer.looks) if len(colorizer.looks) > 1 else {})
     mark = json.dumps(colorizer.mark | how, sort_keys=True)
-    def kept(file, targ): return img_to_rgb(colorizer.colorize(rgb_to_img(targ), vividness))
+    @lru_cache(maxsize=1) # for each photo two ask
+    def said(pixels:bytes, size): return colorizer.answers(Image.frombytes('RGB', size, pixels))
+    def asked(targ): return (img := rgb_to_img(targ)),said(img.tobytes(), img.size)
+    def kept(file, targ):
+        img,answers = asked(targ)
+        return img_to_rgb(Image.fromarray(colorizer.color_pixels(np.asarray(img), vividness, answers=answers)))
+    def drawn_in(targ):
+        img,answers = asked(targ)
+        return colorizer.drawn_in(img, vividness, answers)
     def raw(file, targ): return colorizer.paint(rgb_to_img(targ))
-    def drawn_in(targ): return colorizer.drawn_in(rgb_to_img(targ), vividness)
     if colorizer.space.name == 'lab': return [Entrant(name, kept, lambda file: f'kept {mark}', drawn_in)]
     return [Entrant(name, raw, lambda file: f'raw {mark}'), Entrant(f'{name}, L kept', kept, lambda file: f'kept {mark}')]
 

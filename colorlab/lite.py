@@ -59,12 +59,16 @@ class Lite(nn.Module):
         for name,value in dict(bins=bins, table=bin_table(), rarity=np.ones(len(bins), np.float32), mean=cfg['mean'], std=cfg['std']).items():
             self.register_buffer(name, torch.as_tensor(value))
 
-    def forward(self, x): # (N, 1 or 4, H, W) -> ab (N, 2, H, W) in −1..1, logits (N, Q, H/4, W/4)
+    def forward(self, x): # (N, 1 or 4, H, W) -> ab (N, 2, H, W) in −1..1, logits (N, Q, H/4, W/4), in training half as high and wide
         h,w = x.shape[-2:]
         x = continued(x, 32, self.training)
         quarter = self.decode(self.features(x[:,:1]), x[:,1:] if x.shape[1] > 1 else x.new_zeros(()).expand(len(x), 3, *x.shape[-2:]))
         ab = F.interpolate(self.ab(quarter), size=x.shape[-2:], mode='bilinear')
-        return ab[..., :h, :w], self.logits(quarter)[..., :-(-h//4), :-(-w//4)]
+        return ab[..., :h, :w], self.logits(self.asked(quarter[..., :-(-h//4), :-(-w//4)]))
+
+    def asked(self, cells): # (N, C, H/4, W/4)
+        "Cells in which the distribution is asked for: in training every second one in both directions, for neighbors are much alike and 304 bins take long."
+        return cells[..., ::2, ::2] if self.training else cells
 
     def features(self, L): # deepest first
         "What the encoder sees in a gray picture."
@@ -76,13 +80,17 @@ class Lite(nn.Module):
         x = self.ups[0](torch.cat([x, hints_at(planes, 32)], 1))
         for up,skip,times in zip(self.ups[1:], skips, (16,8,4)):
             x = F.interpolate(x, scale_factor=2, mode='nearest')
-            x = up(torch.cat([x, skip, hints_at(planes, times)], 1))
+            x = up(torch.cat([x, skip, hints_at(planes, times).to(x)], 1))
         return x
 
     def loss(self, pred, y): # see `forward`; y (N, 2, H, W)
-        ab,logits = pred
-        direct = self.direct_loss(ab, y)
-        return direct + self.bin_weight*self.bin_loss(logits, F.avg_pool2d(y, 4)) if self.bin_weight else direct
+        return self.both_losses(pred, y, self.wanted(y) if self.bin_weight else None)
+
+    def both_losses(self, pred, ab, p): # p: of the bins, see `wanted`
+        "Of the direct answer, and a cross-entropy of the distribution."
+        said,logits = pred
+        direct = self.direct_loss(said, ab)
+        return direct + self.bin_weight*F.cross_entropy(logits.float(), p) if self.bin_weight else direct
 
     def direct_loss(self, ab, y):
         "A smooth L1 over all pixels, and the root mean square error of each photo, which is what ab-RMSE counts."
@@ -90,11 +98,11 @@ class Lite(nn.Module):
         by_photo = ((ab - y).square().mean((1,2,3)) + 1e-4).sqrt().mean() # a unit of Lab, squared: a root has no slope at 0
         return (1 - self.rms)*by_pixel + self.rms*by_photo
 
-    def bin_loss(self, logits, y): # y at the size of the logits
-        "Cross-entropy against soft bins, rare colors counting more."
-        number,share = soft_bins(y.float(), self.table)
-        found = F.log_softmax(logits.float(), 1).gather(1, number)
-        return -(share*self.rarity[number]*found).sum(1).mean()
+    def wanted(self, y): # (N, 2, H, W) -> (N, Q, H/4, W/4), where asked
+        "What the distribution should be: soft bins, rare colors counting more."
+        number,share = soft_bins(self.asked(F.avg_pool2d(y.float(), 4)), self.table)
+        none = share.new_zeros(len(y), len(self.bins), *number.shape[-2:])
+        return none.scatter_add(1, number, share*self.rarity[number])
 
     def groups(self):
         "The encoder, which knows much and should learn slowly, and the rest."
@@ -245,7 +253,7 @@ class Perceptual(Callback):
 
 # %% ../nbs/15_lite.ipynb #3db6a02e
 class Teaching(Callback):
-    "Let a `Lite` learn what others say of the same photos, besides the truth (Hinton and others, 2015, https://arxiv.org/abs/1503.02531)."
+    "Let a `Lite` learn what others say of the same photos, besides the truth (Hinton and others, 2015, https://arxiv.org/abs/1503.02531). A photo with hints is learned from its truth alone, which knows best what the hints mean."
     order,run_valid = .5,False # after hints are given, before photos are aged
     def __init__(self,
         teachers, # model files; `BadInput` if one is no `Lite`
@@ -260,14 +268,16 @@ class Teaching(Callback):
 
     @torch.no_grad()
     def before_batch(self):
-        x = self.xb[0]
-        with autocast(x.device.type, self.settings.precision): said = [net(x) for net in self.nets]
-        self.ab = sum(ab.float() for ab,_ in said)/len(said)
-        self.p = sum(logits.float().softmax(1) for _,logits in said)/len(said)
+        x,y = self.xb[0],self.yb[0]
+        self.ab,self.p = y.float().clone(),self.model.wanted(y)
+        untold = ~x[:,1:].flatten(1).any(1)
+        if not untold.any(): return
+        with autocast(x.device.type, self.settings.precision): said = [net(x[untold]) for net in self.nets]
+        self.ab[untold] = sum(ab.float() for ab,_ in said)/len(said)
+        self.p[untold] = sum(self.model.asked(logits).float().softmax(1) for _,logits in said)/len(said) # rare colors count more in it already
 
     def after_loss(self):
-        ab,logits = self.pred
-        taught = self.model.direct_loss(ab, self.ab) + self.model.bin_weight*F.cross_entropy(logits.float(), self.p) # rare colors count more in `p` already
+        taught = self.model.both_losses(self.pred, self.ab, self.p)
         self.learn.loss_grad = (1 - self.share)*self.loss_grad + self.share*taught
 
 # %% ../nbs/15_lite.ipynb #cae2ebec

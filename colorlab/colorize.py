@@ -207,9 +207,9 @@ class Colorizer:
             out[rows[0]:rows[1]] = (rgb.round() if top > 1 else rgb).transpose(1,2,0)
         return out
 
-    def colorize(self, img:Image.Image, vividness=1., hints=()) -> Image.Image: # same size, mode RGB
+    def colorize(self, img:Image.Image, vividness=1., hints=(), answers=None) -> Image.Image: # same size, mode RGB
         "Color a picture in memory; see `color_pixels`."
-        return Image.fromarray(self.color_pixels(np.asarray(open_photo(img)), vividness, hints))
+        return Image.fromarray(self.color_pixels(np.asarray(open_photo(img)), vividness, hints, answers))
 
     def variants(self, img:Image.Image, k:int=3, hints=(), places:int=8) -> list: # of lists of hints, each to be given to `colorize`
         "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely; `hints` are kept."

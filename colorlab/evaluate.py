@@ -225,7 +225,7 @@ def model_entrants(
     def asked(targ): return (img := rgb_to_img(targ)),said(img.tobytes(), img.size)
     def kept(file, targ):
         img,answers = asked(targ)
-        return img_to_rgb(Image.fromarray(colorizer.color_pixels(np.asarray(img), vividness, answers=answers)))
+        return img_to_rgb(colorizer.colorize(img, vividness, answers=answers))
     def drawn_in(targ):
         img,answers = asked(targ)
         return colorizer.drawn_in(img, vividness, answers)

@@ -84,7 +84,7 @@ class Lite(nn.Module):
         return x
 
     def loss(self, pred, y): # see `forward`; y (N, 2, H, W)
-        return self.both_losses(pred, y, self.wanted(y) if self.bin_weight else None)
+        return self.both_losses(pred, y, self.wanted(y))
 
     def both_losses(self, pred, ab, p): # p: of the bins, see `wanted`
         "Of the direct answer, and a cross-entropy of the distribution."

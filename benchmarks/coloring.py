@@ -6,8 +6,10 @@ import json, shutil, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 from PIL import Image
 from colorlab import Colorizer
-from colorlab.colorize import color_file, export_onnx, find_model
-from colorlab.lab import open_photo, sample_folder
+from colorlab.backends import find_model
+from colorlab.export import export_onnx
+from colorlab.colorize import color_file
+from colorlab.images import open_photo, sample_folder
 
 MEASURE = '''import json, resource, subprocess, sys, time
 began = time.perf_counter()

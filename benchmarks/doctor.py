@@ -22,7 +22,7 @@ def make_photos(folder, first, n):
     "Four crops of the sample side by side, at random places and sizes; one picture in a hundred is saved twice."
     import numpy as np
     from PIL import Image
-    from colorlab.lab import open_photo, photo_files, sample_folder
+    from colorlab.images import open_photo, photo_files, sample_folder
     sources = [open_photo(sample_folder()/f) for f in photo_files(sample_folder())]
     def make(i):
         rng = np.random.default_rng(i - (i % 100 == 1)) # 1 shows what 0 shows, 101 what 100 shows, …
@@ -40,7 +40,7 @@ def make_thumbs(n):
     "Gray collages of 32×32 like those of `make_photos`; one in a hundred is another with a little noise."
     import numpy as np
     from PIL import Image
-    from colorlab.lab import open_photo, photo_files, sample_folder
+    from colorlab.images import open_photo, photo_files, sample_folder
     sources, thumbs = [open_photo(sample_folder()/f).convert('L').resize((128, 128), Image.BOX) for f in photo_files(sample_folder())], []
     for i in range(n):
         rng = np.random.default_rng(i - (i % 100 == 1))
@@ -56,7 +56,8 @@ def make_thumbs(n):
 
 def time_pairs(n):
     "Processor seconds and memory of `near_pairs` alone, over a table that holds nothing but thumbnails."
-    from colorlab.doctor import COLUMNS, Records, near_pairs, outline
+    from colorlab.duplicates import outline
+    from colorlab.doctor import COLUMNS, Records, near_pairs
     with tempfile.TemporaryDirectory() as tmp:
         os.environ['COLORLAB_CACHE'] = tmp
         records, marks = Records(tmp), ','.join('?'*len(COLUMNS))

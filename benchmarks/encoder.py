@@ -6,11 +6,13 @@ import sys, time
 import timm, torch, torch.nn.functional as F
 from fastai.vision.models.unet import DynamicUnet
 from torch import nn
-from colorlab.data import make_manifest, photo_loaders
+from colorlab.data import make_manifest
+from colorlab.loaders import photo_loaders
 from colorlab.demo import machine
 from colorlab.koala import lite0_weights
-from colorlab.lab import LAB, sample_folder
-from colorlab.learner import score
+from colorlab.images import sample_folder
+from colorlab.lab import LAB
+from colorlab.metrics import score
 from colorlab.unet import TimmUNet, lite0_encoder
 
 

@@ -7,10 +7,13 @@ import sys, tempfile, time
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
-from colorlab.data import make_manifest, photo_loaders
+from colorlab.data import make_manifest
+from colorlab.loaders import photo_loaders
 from colorlab.demo import fast_precision, machine
 from colorlab.lab import SPACES
-from colorlab.learner import Run, Settings, build, fit, make_learner, write_floors
+from colorlab.models import build
+from colorlab.runs import Run, Settings
+from colorlab.training import fit, make_learner, write_floors
 from colorlab.recipes import few_photos, operations, preset
 
 

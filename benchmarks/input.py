@@ -12,8 +12,10 @@ os.environ['COLORLAB_CACHE'] = str(tmp/'cache')
 import numpy as np, torch
 from PIL import Image
 from skimage.color import rgb2lab
-from colorlab.data import PhotoLoader, cache_photos, scan
-from colorlab.lab import LAB, open_photo, photo_files, sample_folder
+from colorlab.data import scan
+from colorlab.loaders import PhotoLoader, cache_photos
+from colorlab.images import open_photo, photo_files, sample_folder
+from colorlab.lab import LAB
 
 torch.set_num_threads(1)
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256

@@ -12,12 +12,15 @@ import numpy as np, torch
 from PIL import Image
 from torchvision.utils import make_grid
 from colorlab import Colorizer
-from colorlab.data import make_manifest, photo_loaders
+from colorlab.data import make_manifest
+from colorlab.loaders import photo_loaders
 from colorlab.demo import machine
-from colorlab.evaluate import evaluate, model_entrants, test_rows
-from colorlab.lab import AB_MAX, LAB, img_to_rgb, open_photo, rgb_to_img, rgb_to_lab
-from colorlab.learner import ab_rmse
-from colorlab.lite import AGES, faded
+from colorlab.scoring import model_entrants
+from colorlab.evaluation import evaluate, test_rows
+from colorlab.images import img_to_rgb, open_photo, rgb_to_img
+from colorlab.lab import AB_MAX, LAB, rgb_to_lab
+from colorlab.metrics import ab_rmse
+from colorlab.augment import AGES, faded
 
 WAYS = 'accurate', 'vivid'
 

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from fastai.callback.core import Callback
 from colorlab.cnn import CNN
-from colorlab.data import make_manifest, photo_loaders
+from colorlab.data import make_manifest
+from colorlab.loaders import photo_loaders
 from colorlab.demo import fast_precision, machine
-from colorlab.lab import sample_folder
+from colorlab.images import sample_folder
 from colorlab.lite import Lite
-from colorlab.learner import PRECISIONS, Run, Settings, build, depthwise_in_float32, first, fit, keep_memory, make_learner, write_floors
+from colorlab.models import build, first
+from colorlab.runs import PRECISIONS, Run, Settings
+from colorlab.callbacks import depthwise_in_float32, keep_memory
+from colorlab.training import fit, make_learner, write_floors
 from colorlab.unet import TimmUNet, report
 
 

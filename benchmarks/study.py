@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 from scipy import stats
 
-SERVE = 'import sys; from colorlab.study import serve_study; serve_study(sys.argv[1], port=int(sys.argv[2]))'
+SERVE = 'import sys; from colorlab.survey_server import serve_study; serve_study(sys.argv[1], port=int(sys.argv[2]))'
 
 
 def nested(raters, pictures):
@@ -123,7 +123,8 @@ class Rater(threading.Thread):
 
 def load(folder, raters=30):
     "Thirty raters at once; the service is killed in the middle and started again. What was acknowledged must be there."
-    from colorlab.study import Answers, read_design
+    from colorlab.survey import read_design
+    from colorlab.survey_server import Answers
     design, port, gate = read_design(folder), free_port(), threading.Barrier(raters)
     trials, process = len(design['seats'][0]), serve(folder, port)
     crowd = [Rater(port, i, list(design['choices']), gate) for i in range(raters)]
@@ -148,8 +149,8 @@ def load(folder, raters=30):
 def small_study(folder, photos=12, **options):
     "A study of sample photos and a paler version."
     from PIL import Image
-    from colorlab.lab import open_photo, photo_files, sample_folder
-    from colorlab.study import build_study
+    from colorlab.images import open_photo, photo_files, sample_folder
+    from colorlab.survey import build_study
     folder = Path(folder)
     for name in ('truth', 'pale'): (folder/name).mkdir(parents=True)
     for f in photo_files(sample_folder())[:2*photos:2]:

@@ -8,9 +8,13 @@ import numpy as np, pandas as pd, torch
 from PIL import Image
 from colorlab.data import find_dataset, make_manifest
 from colorlab.demo import machine
-from colorlab.evaluate import paired_interval
-from colorlab.lab import L_MID, SPACES, img_to_rgb, open_photo, rgb_to_lab
-from colorlab.learner import Run, bicubic, load_model, train
+from colorlab.evaluation import paired_interval
+from colorlab.images import img_to_rgb, open_photo
+from colorlab.lab import L_MID, SPACES, rgb_to_lab
+from colorlab.metrics import bicubic
+from colorlab.models import load_model
+from colorlab.runs import Run
+from colorlab.training import train
 
 
 def learn(times, photos, out, noise=.04, epochs=20):
@@ -59,7 +63,7 @@ def psnr(pred, targ):
 
 def score(photos, names):
     "PSNR of L on the test photos at their full size, bicubic, and the paired difference with its interval."
-    from colorlab.colorize import find_model
+    from colorlab.backends import find_model
     rows = make_manifest(photos).part('test')
     folder = find_dataset(photos)[0]
     for name in names:

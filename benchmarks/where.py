@@ -10,9 +10,10 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt, numpy as np, torch, torch.nn.functional as F
 from PIL import Image
-from colorlab.colorize import torch_colorizer
-from colorlab.data import enough, read_pixels, shrink
-from colorlab.lab import LAB, open_photo, sample_folder
+from colorlab.colorizer import torch_colorizer
+from colorlab.loaders import enough, read_pixels, shrink
+from colorlab.images import open_photo, sample_folder
+from colorlab.lab import LAB
 from colorlab.photo import read_photo, write_photo
 from colorlab.unet import TimmUNet
 
@@ -64,7 +65,7 @@ def step():
 def coloring(tmp):
     "Seconds of coloring one photo of 12 megapixels from a cold start."
     photo((4000, 3000)).save(tmp/'large.jpg', quality=95)
-    start = median(lambda: subprocess.run([sys.executable, '-W', 'ignore', '-c', 'from colorlab.colorize import torch_colorizer; torch_colorizer()'], check=True), 3)
+    start = median(lambda: subprocess.run([sys.executable, '-W', 'ignore', '-c', 'from colorlab.colorizer import torch_colorizer; torch_colorizer()'], check=True), 3)
     colorizer, large = torch_colorizer('lite'), read_photo(tmp/'large.jpg')
     img = Image.fromarray(large.pixels)
     whole, seen = median(lambda: colorizer.color_pixels(large.pixels), 3), median(lambda: colorizer.small_ab(img), 5)

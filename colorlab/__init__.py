@@ -3,7 +3,7 @@
 
 def __getattr__(name):
     if name == 'Colorizer':
-        from colorlab.colorize import Colorizer
+        from colorlab.colorizer import Colorizer
         return Colorizer
     if name == '__version__':
         from importlib.metadata import version

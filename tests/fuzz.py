@@ -6,8 +6,9 @@ import re, sys, tempfile
 from pathlib import Path
 import cv2, numpy as np
 from PIL import Image
-from colorlab.lab import BadInput, open_photo, sample_folder
-from colorlab.photo import Photo, read_mark, read_photo, write_photo
+from colorlab.images import BadInput, open_photo, sample_folder
+from colorlab.metadata import read_mark
+from colorlab.photo import Photo, read_photo, write_photo
 
 
 def seeds(folder):

@@ -3,7 +3,8 @@ import json, shutil
 import numpy as np, pandas as pd
 import pytest
 from PIL import Image
-from colorlab.lab import back_to_gray, img_to_rgb, rgb_to_lab
+from colorlab.images import img_to_rgb
+from colorlab.lab import back_to_gray, rgb_to_lab
 from conftest import colorlab
 
 

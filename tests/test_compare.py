@@ -3,7 +3,7 @@ import shutil, signal, subprocess, sys, time
 from pathlib import Path
 import pandas as pd, pytest
 from colorlab.cli import app
-from colorlab.lab import BadInput
+from colorlab.images import BadInput
 from conftest import colorlab
 
 ARGS = ['--gen', 'r2-autoencoder', '--disc', 'none', '--disc', 'patch', '--seeds', 2, '--photos-seen', 96, '--size', 64, '--narrow', 4, '--no-perceptual', '--device', 'cpu']

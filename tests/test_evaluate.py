@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 from colorlab.data import make_manifest
-from colorlab.evaluate import first_of, lite0_features
+from colorlab.perceptual import first_of, lite0_features
 from conftest import colorlab
 from test_cli import one_line
 

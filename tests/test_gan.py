@@ -5,7 +5,7 @@ from safetensors.torch import load_file
 from colorlab.gan import TimmDisc
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
-SCRIPT = 'import json, sys; from colorlab.learner import train; train(**json.loads(sys.argv[1]))'
+SCRIPT = 'import json, sys; from colorlab.training import train; train(**json.loads(sys.argv[1]))'
 ADVERSARY = ['colorlab.gan:Adversary', dict(args=dict(ndf=8, size=64), l1_weight=1000., real=[.9, 1.], fake=[0., .1], g_first=True, g_every=2, lr=1e-3)] # R0's
 
 

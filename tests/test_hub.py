@@ -3,7 +3,7 @@ import base64, json, os, subprocess, sys, threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
-from colorlab.colorize import find_model
+from colorlab.backends import find_model
 from conftest import colorlab
 from test_cli import one_line
 
@@ -48,7 +48,7 @@ def hub(tmp_path):
 
 
 def push(model, env):
-    return subprocess.run([sys.executable, '-c', f'from colorlab.colorize import push_model; print(push_model({str(model)!r}, "me/colors"))'], env=env, capture_output=True, text=True)
+    return subprocess.run([sys.executable, '-c', f'from colorlab.export import push_model; print(push_model({str(model)!r}, "me/colors"))'], env=env, capture_output=True, text=True)
 
 
 def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):

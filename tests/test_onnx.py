@@ -4,8 +4,8 @@ from inspect import signature
 import onnx, torch
 import pytest
 from PIL import Image
-from colorlab.colorize import SAME, export_onnx
-from colorlab.learner import build, find, save_model
+from colorlab.export import SAME, export_onnx
+from colorlab.models import build, find, save_model
 from colorlab.recipes import network
 from conftest import colorlab
 from test_cli import one_line

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from conftest import root
 
-FIND = 'from colorlab.lab import sample_folder, photo_files; import colorlab; f = sample_folder(); print(colorlab.__file__); print(f, len(photo_files(f)))'
+FIND = 'from colorlab.images import sample_folder, photo_files; import colorlab; f = sample_folder(); print(colorlab.__file__); print(f, len(photo_files(f)))'
 
 
 @pytest.fixture(scope='module')

@@ -4,8 +4,10 @@ from pathlib import Path
 import cv2, numpy as np
 import pytest
 from PIL import Image
-from colorlab.lab import back_to_gray, rgb_to_lab, sample_folder
-from colorlab.photo import read_mark, read_photo
+from colorlab.images import sample_folder
+from colorlab.lab import back_to_gray, rgb_to_lab
+from colorlab.metadata import read_mark
+from colorlab.photo import read_photo
 from conftest import colorlab, root
 
 

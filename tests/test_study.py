@@ -3,8 +3,10 @@ import csv, json, os, re, runpy, shutil, sqlite3, sys, threading
 from pathlib import Path
 import pytest
 from PIL import Image
-from colorlab.lab import BadInput
-from colorlab.study import KINDS, analyze, build_study, read_answers, read_key
+from colorlab.images import BadInput
+from colorlab.study import KINDS
+from colorlab.survey import build_study
+from colorlab.answers import analyze, read_answers, read_key
 from conftest import colorlab, root
 
 bench = runpy.run_path(str(root/'benchmarks'/'study.py'))

@@ -4,9 +4,12 @@ import cv2, numpy as np, pandas as pd
 import pytest
 from PIL import Image
 from colorlab.colorize import torch_enlarger
-from colorlab.lab import BadInput, back_to_gray, rgb_to_lab
-from colorlab.learner import Run, plan_run
-from colorlab.photo import read_mark, read_photo
+from colorlab.images import BadInput
+from colorlab.lab import back_to_gray, rgb_to_lab
+from colorlab.runs import Run
+from colorlab.training import plan_run
+from colorlab.metadata import read_mark
+from colorlab.photo import read_photo
 from colorlab.recipes import network
 from conftest import colorlab, sample
 from test_cli import one_line

@@ -1,7 +1,8 @@
 "The reports' generators, by name: shapes, sizes, and whether they learn."
 import pytest, torch, torch.nn.functional as F
-from colorlab.lab import BadInput
-from colorlab.learner import build, load_model, predict, train
+from colorlab.images import BadInput
+from colorlab.models import build, load_model, predict
+from colorlab.training import train
 from colorlab.unet import REPORTS, report
 
 MILLIONS = {'r0-lab-gan': 1.670, 'r0-pix2pix': 54.405, 'r1-unet': 54.410, 'r2-unet': 41.825, 'r2-autoencoder': .195,
@@ -66,7 +67,7 @@ def test_training_at_an_impossible_size_is_refused_in_one_line(name):
 
 def test_the_shipped_model_still_colors_as_it_did():
     "What the shipped weights gave when they were made."
-    from colorlab.colorize import find_model
+    from colorlab.backends import find_model
     model, _ = load_model(find_model('lite'))
     x = torch.linspace(-1, 1, 64).expand(1, 1, 48, 64)
     with torch.no_grad(): y = predict(model.float(), x)

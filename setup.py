@@ -1,6 +1,8 @@
 """Packaging: everything that can vary stands in settings.ini."""
+
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import setup
 
 config = ConfigParser()
@@ -8,17 +10,29 @@ config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 
 setup(
-    version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
-    author=cfg['author'], author_email=cfg['author_email'], license_expression=cfg['license'],
-    long_description=Path('README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
-    classifiers=['Intended Audience :: Education', 'Topic :: Multimedia :: Graphics',
-                 'Programming Language :: Python :: 3'],
+    version=cfg['version'],
+    description=cfg['description'],
+    keywords=cfg['keywords'],
+    author=cfg['author'],
+    author_email=cfg['author_email'],
+    license_expression=cfg['license'],
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    classifiers=[
+        'Intended Audience :: Education',
+        'Topic :: Multimedia :: Graphics',
+        'Programming Language :: Python :: 3',
+    ],
     # The photos lie in data/sample, where a reader of the repository looks for them, and ride in the wheel as colorlab/sample.
     packages=['colorlab', 'colorlab.assets', 'colorlab.sample'],
     package_dir={'colorlab': cfg['lib_path'], 'colorlab.sample': 'data/sample'},
     package_data={'colorlab.assets': ['*'], 'colorlab.sample': ['*.csv', '*.md', '*/*.jpg']},
     install_requires=cfg['requirements'].split(),
-    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'dev')},
-    entry_points={'console_scripts': cfg['console_scripts'].split(),
-                  'nbdev': [f"{cfg['name']}={cfg['lib_path']}._modidx:d"]},
+    extras_require={
+        name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'dev')
+    },
+    entry_points={
+        'console_scripts': cfg['console_scripts'].split(),
+        'nbdev': [f'{cfg["name"]}={cfg["lib_path"]}._modidx:d'],
+    },
 )

@@ -1,57 +1,79 @@
 """A whole GAN step, generator and discriminator: the textbook's loop in float32, and colorlab's learner with its adversary, epoch by epoch in turn.
 
-    python benchmarks/gan.py                           # on a CPU
-    python benchmarks/gan.py cuda 989                  # on a GPU whose bf16 peak is 989 TFLOP/s
+python benchmarks/gan.py                           # on a CPU
+python benchmarks/gan.py cuda 989                  # on a GPU whose bf16 peak is 989 TFLOP/s
 """
-import sys, tempfile, time
+
+import sys
+import tempfile
+import time
 from pathlib import Path
-import numpy as np, torch, torch.nn.functional as F
+
+import numpy as np
+import torch
+import torch.nn.functional as F
 from fastai.callback.core import Callback
+
 from colorlab.data import make_manifest
-from colorlab.loaders import photo_loaders
 from colorlab.demo import fast_precision, machine
 from colorlab.lab import SPACES
+from colorlab.loaders import photo_loaders
 from colorlab.models import build
+from colorlab.recipes import few_photos, operations, preset
 from colorlab.runs import Run, Settings
 from colorlab.training import fit, make_learner, write_floors
-from colorlab.recipes import few_photos, operations, preset
 
 
-def textbook(gen, disc, g_opt, d_opt, batches, l1_weight=100.):
+def textbook(gen, disc, g_opt, d_opt, batches, l1_weight=100.0):
     "pix2pix as the tutorials write it: one forward pass of the generator, three of the discriminator."
     bce = F.binary_cross_entropy_with_logits
     for x, y in batches:
         fake = gen(x)
         real_score, fake_score = disc(x, y), disc(x, fake.detach())
-        d_loss = (bce(real_score, torch.ones_like(real_score)) + bce(fake_score, torch.zeros_like(fake_score)))/2
-        d_opt.zero_grad(); d_loss.backward(); d_opt.step()
+        d_loss = (bce(real_score, torch.ones_like(real_score)) + bce(fake_score, torch.zeros_like(fake_score))) / 2
+        d_opt.zero_grad()
+        d_loss.backward()
+        d_opt.step()
         score = disc(x, fake)
-        g_loss = bce(score, torch.ones_like(score)) + l1_weight*F.l1_loss(fake, y)
-        g_opt.zero_grad(); g_loss.backward(); g_opt.step()
+        g_loss = bce(score, torch.ones_like(score)) + l1_weight * F.l1_loss(fake, y)
+        g_opt.zero_grad()
+        g_loss.backward()
+        g_opt.step()
 
 
 class InTurn(Callback):
     "Times the learner's training epochs, the same epoch of a textbook loop after each, and reading its batches alone."
+
     order = 90
+
     def __init__(self, gen, disc):
-        self.nets = gen, disc, *(torch.optim.Adam(m.parameters(), 2e-4, betas=(.5, .999)) for m in (gen, disc))
+        self.nets = gen, disc, *(torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999)) for m in (gen, disc))
         self.seconds = dict(learner=[], textbook=[], input=[])
         self.memory = dict(learner=0, textbook=0)
+
     def now(self):
-        if self.dls.device.type == 'cuda': torch.cuda.synchronize()
+        if self.dls.device.type == 'cuda':
+            torch.cuda.synchronize()
         return time.perf_counter()
+
     def timed(self, name, work):
-        if self.dls.device.type == 'cuda': torch.cuda.reset_peak_memory_stats()
+        if self.dls.device.type == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
         self.dls.train.epoch, began = self.epoch, self.now()
         work()
         self.seconds[name].append(self.now() - began)
-        if self.dls.device.type == 'cuda' and name in self.memory: self.memory[name] = torch.cuda.max_memory_allocated()
+        if self.dls.device.type == 'cuda' and name in self.memory:
+            self.memory[name] = torch.cuda.max_memory_allocated()
+
     def before_train(self):
-        if self.dls.device.type == 'cuda': torch.cuda.reset_peak_memory_stats()
+        if self.dls.device.type == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
         self.began = self.now()
+
     def after_train(self):
         self.seconds['learner'].append(self.now() - self.began)
-        if self.dls.device.type == 'cuda': self.memory['learner'] = torch.cuda.max_memory_allocated()
+        if self.dls.device.type == 'cuda':
+            self.memory['learner'] = torch.cuda.max_memory_allocated()
         self.timed('input', lambda: [None for _ in self.dls.train])
         self.timed('textbook', lambda: textbook(*self.nets, self.dls.train))
 
@@ -72,17 +94,33 @@ def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
         learn.add_cb(turns)
         fit(learn, settings, 0)
     n, t = dls.train.n, {k: np.median(v[1:]) for k, v in turns.seconds.items()}
-    print(f'{name}, {size} px, batches of {bs}: textbook in float32 {n/t["textbook"]:7.1f} photos/s; colorlab, {best["precision"]}, channels last {n/t["learner"]:7.1f}: '
-          f'{t["textbook"]/t["learner"]:.2f}×; reading alone {n/t["input"]:.0f}; 10,000 photos in {10_000*t["learner"]/n/60:.1f} min', end='')
-    if device == 'cuda': print(f'; peak memory {turns.memory["textbook"]/2**30:.2f} and {turns.memory["learner"]/2**30:.2f} GiB', end='')
-    print(f'; {operations(wanted)*n/t["learner"]/peak/1e12:.1%} of the peak' if peak else '')
+    print(
+        f'{name}, {size} px, batches of {bs}: textbook in float32 {n / t["textbook"]:7.1f} photos/s; colorlab, {best["precision"]}, channels last {n / t["learner"]:7.1f}: '
+        f'{t["textbook"] / t["learner"]:.2f}×; reading alone {n / t["input"]:.0f}; 10,000 photos in {10_000 * t["learner"] / n / 60:.1f} min',
+        end='',
+    )
+    if device == 'cuda':
+        print(
+            f'; peak memory {turns.memory["textbook"] / 2**30:.2f} and {turns.memory["learner"] / 2**30:.2f} GiB',
+            end='',
+        )
+    print(f'; {operations(wanted) * n / t["learner"] / peak / 1e12:.1%} of the peak' if peak else '')
 
 
 def main(device='cpu', peak=None):
-    print(machine(), torch.get_num_threads(), 'threads, TF32', 'on' if torch.backends.cuda.matmul.allow_tf32 else 'off in products,', 'on' if torch.backends.cudnn.allow_tf32 else 'off', 'in convolutions')
+    print(
+        machine(),
+        torch.get_num_threads(),
+        'threads, TF32',
+        'on' if torch.backends.cuda.matmul.allow_tf32 else 'off in products,',
+        'on' if torch.backends.cudnn.allow_tf32 else 'off',
+        'in convolutions',
+    )
     with tempfile.TemporaryDirectory() as tmp:
-        photos = few_photos(Path(tmp)/'photos', 80 if device == 'cpu' else 250)
-        for name, size in (('R2-unet', 128), ('R1', 256)): side_by_side(name, size, device, photos, 16 if device == 'cpu' else 32, peak=float(peak) if peak else None)
+        photos = few_photos(Path(tmp) / 'photos', 80 if device == 'cpu' else 250)
+        for name, size in (('R2-unet', 128), ('R1', 256)):
+            side_by_side(name, size, device, photos, 16 if device == 'cpu' else 32, peak=float(peak) if peak else None)
 
 
-if __name__ == '__main__': main(*sys.argv[1:])
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -4,18 +4,27 @@
 
 Processor time is counted, for other work on the machine must not be; the disk's own writing, behind the program's back, is not in it.
 """
-import os, shutil, sys, tempfile, time
+
+import os
+import shutil
+import sys
+import tempfile
+import time
 from pathlib import Path
-if hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {0})
+
+if hasattr(os, 'sched_setaffinity'):
+    os.sched_setaffinity(0, {0})
 tmp = Path(tempfile.mkdtemp())
-os.environ['COLORLAB_CACHE'] = str(tmp/'cache')
-import numpy as np, torch
+os.environ['COLORLAB_CACHE'] = str(tmp / 'cache')
+import numpy as np
+import torch
 from PIL import Image
 from skimage.color import rgb2lab
+
 from colorlab.data import scan
-from colorlab.loaders import PhotoLoader, cache_photos
 from colorlab.images import open_photo, photo_files, sample_folder
 from colorlab.lab import LAB
+from colorlab.loaders import PhotoLoader, cache_photos
 
 torch.set_num_threads(1)
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256
@@ -24,30 +33,33 @@ BS = 16
 
 def make_photos(n):
     "Photos of the sample, enlarged to 640×480 and saved at quality 90."
-    (tmp/'photos').mkdir()
+    (tmp / 'photos').mkdir()
     for i, f in enumerate(photo_files(sample_folder())[:n]):
-        open_photo(sample_folder()/f).resize((640, 480), Image.BICUBIC).save(tmp/'photos'/f'{i:04}.jpg', quality=90)
+        open_photo(sample_folder() / f).resize((640, 480), Image.BICUBIC).save(
+            tmp / 'photos' / f'{i:04}.jpg', quality=90
+        )
 
 
 def tutorial():
     "Open and squash with Pillow, Lab with scikit-image, one photo at a time."
-    for file in sorted((tmp/'photos').iterdir()):
+    for file in sorted((tmp / 'photos').iterdir()):
         img = np.asarray(Image.open(file).convert('RGB').resize((SIZE, SIZE), Image.BICUBIC))
         lab = torch.from_numpy(rgb2lab(img).astype('float32')).permute(2, 0, 1)
-        yield lab[:1]/50 - 1, lab[1:]/110
+        yield lab[:1] / 50 - 1, lab[1:] / 110
 
 
 def first_pass(folder, rows, again):
     "The loader of a cache that is not there yet, or is."
-    if not again: shutil.rmtree(tmp/'cache', ignore_errors=True)
-    yield from PhotoLoader(cache_photos(folder, rows, round(SIZE*1.12)), LAB, SIZE, BS, train=True)
+    if not again:
+        shutil.rmtree(tmp / 'cache', ignore_errors=True)
+    yield from PhotoLoader(cache_photos(folder, rows, round(SIZE * 1.12)), LAB, SIZE, BS, train=True)
 
 
 def timed(work):
     "Photos for each second of the processor."
     began = time.process_time()
     n = sum(len(x) if x.ndim == 4 else 1 for x, _ in work)
-    return n/(time.process_time() - began)
+    return n / (time.process_time() - began)
 
 
 def looked_at(folder):
@@ -57,16 +69,24 @@ def looked_at(folder):
 
 def main(n=200, rounds=7):
     make_photos(n)
-    folder = tmp/'photos'
+    folder = tmp / 'photos'
     rows = scan(folder)
-    work = {"the tutorials' recipe": tutorial, 'colorlab, first pass (decode, check, shrink, cache)': lambda: first_pass(folder, rows, False),
-            'colorlab, from the cache': lambda: first_pass(folder, rows, True), 'colorlab, a folder never seen (looked at, then first pass)': lambda: looked_at(folder)}
+    work = {
+        "the tutorials' recipe": tutorial,
+        'colorlab, first pass (decode, check, shrink, cache)': lambda: first_pass(folder, rows, False),
+        'colorlab, from the cache': lambda: first_pass(folder, rows, True),
+        'colorlab, a folder never seen (looked at, then first pass)': lambda: looked_at(folder),
+    }
     speeds = {name: [] for name in work}
-    for _ in range(rounds): # they take turns, for the machine's speed drifts
-        for name, w in work.items(): speeds[name].append(timed(w()))
+    for _ in range(rounds):  # they take turns, for the machine's speed drifts
+        for name, w in work.items():
+            speeds[name].append(timed(w()))
     for name, s in speeds.items():
         times = np.divide(s, speeds["the tutorials' recipe"])
-        print(f'{name:60} {np.median(s):7.0f} photos/s  {np.median(times):5.1f}×  ({times.min():.1f}..{times.max():.1f})')
+        print(
+            f'{name:60} {np.median(s):7.0f} photos/s  {np.median(times):5.1f}×  ({times.min():.1f}..{times.max():.1f})'
+        )
 
 
-if __name__ == '__main__': main(*map(int, sys.argv[2:]))
+if __name__ == '__main__':
+    main(*map(int, sys.argv[2:]))

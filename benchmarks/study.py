@@ -1,11 +1,23 @@
 """The user study: what the analysis finds that is not there, what it finds that is, and thirty raters at once with a SIGKILL in the middle.
 
-    python benchmarks/study.py [simulations]     # 1,000 of each kind by default
-    python benchmarks/study.py load
+python benchmarks/study.py [simulations]     # 1,000 of each kind by default
+python benchmarks/study.py load
 """
-import http.client, json, os, signal, socket, subprocess, sys, tempfile, threading, time
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
-import numpy as np, pandas as pd
+
+import numpy as np
+import pandas as pd
 from scipy import stats
 
 SERVE = 'import sys; from colorlab.survey_server import serve_study; serve_study(sys.argv[1], port=int(sys.argv[2]))'
@@ -13,12 +25,16 @@ SERVE = 'import sys; from colorlab.survey_server import serve_study; serve_study
 
 def nested(raters, pictures):
     "R1's design: everybody sees all pictures, real and generated ones show different photos."
-    return pd.DataFrame([(r, f'{v}{p}', v) for r in range(raters) for v in ('v0', 'v1') for p in range(pictures)], columns=['rater', 'photo', 'version'])
+    return pd.DataFrame(
+        [(r, f'{v}{p}', v) for r in range(raters) for v in ('v0', 'v1') for p in range(pictures)],
+        columns=['rater', 'photo', 'version'],
+    )
 
 
 def latin(raters, photos, versions=2):
     "Ours: everybody sees each photo in one version."
     from colorlab.study import seat_table, seating, variants_of
+
     names = [f'v{i}' for i in range(versions)]
     return seat_table(seating(photos, versions, raters, np.random.default_rng(7)), variants_of('rating', names))
 
@@ -26,40 +42,70 @@ def latin(raters, photos, versions=2):
 def wilcoxon(table, y):
     "The paired test on each rater's two means, with normal approximation."
     from colorlab.study import indicator
+
     z, one, two = indicator(table.rater), *((table.version == v).to_numpy() for v in ('v0', 'v1'))
-    return stats.wilcoxon((z[one].T @ y[one])/z[one].sum(0)[:, None] - (z[two].T @ y[two])/z[two].sum(0)[:, None], axis=0, method='asymptotic').pvalue
+    return stats.wilcoxon(
+        (z[one].T @ y[one]) / z[one].sum(0)[:, None] - (z[two].T @ y[two]) / z[two].sum(0)[:, None],
+        axis=0,
+        method='asymptotic',
+    ).pvalue
 
 
 def simulations(n=1000):
     "False positives and power, for several designs and spreads."
     from colorlab.study import KINDS, difference, plan_raters, power_of, share, simulate
-    designs = {"R1's: 17 raters, 5 + 5 pictures": nested(17, 5), 'ours: 32 raters, 16 photos': latin(32, 16), 'ours: 12 raters, 8 photos': latin(12, 8), 'ours, three versions: 24 raters, 18 photos': latin(24, 18, 3)}
-    spreads = {'as assumed': {}, 'pictures differ twice as much': dict(picture=.8), 'tastes differ three times as much': dict(taste=.6), 'only answers differ': dict(photo=0, picture=0, taste=0)}
+
+    designs = {
+        "R1's: 17 raters, 5 + 5 pictures": nested(17, 5),
+        'ours: 32 raters, 16 photos': latin(32, 16),
+        'ours: 12 raters, 8 photos': latin(12, 8),
+        'ours, three versions: 24 raters, 18 photos': latin(24, 18, 3),
+    }
+    spreads = {
+        'as assumed': {},
+        'pictures differ twice as much': dict(picture=0.8),
+        'tastes differ three times as much': dict(taste=0.6),
+        'only answers differ': dict(photo=0, picture=0, taste=0),
+    }
     worst = 0
     print(f'{"design":42} {"spread":34} crossed  Wilcoxon  power for .5: simulated, computed')
     for seed, (name, table) in enumerate(designs.items()):
         layout, rows = difference(table, 'v0', 'v1')
         for spread, change in spreads.items():
             rng = np.random.default_rng(seed)
-            better = {v: 0. for v in table.version.unique()}
-            null, half = (simulate(table, better | {'v0': -d/2, 'v1': d/2}, rng, n, spread=change) for d in (0, .5))
-            false = np.mean(layout(null[rows]).p() < .05)
+            better = {v: 0.0 for v in table.version.unique()}
+            null, half = (
+                simulate(table, better | {'v0': -d / 2, 'v1': d / 2}, rng, n, spread=change) for d in (0, 0.5)
+            )
+            false = np.mean(layout(null[rows]).p() < 0.05)
             sd = KINDS['rating'].spread | change
-            if table.groupby('photo').version.nunique().max() == 1: sd['picture'] = np.hypot(sd['picture'], sd['photo']) # other photos: they differ too
-            var, df = layout.variance(np.array([sd[k]**2 for k in ('taste', 'picture', 'answer')]))
-            computed = 1 - stats.nct.cdf(stats.t.isf(.025, df), df, .5/np.sqrt(var))
-            print(f'{name:42} {spread:34} {false:6.1%}  {np.mean(wilcoxon(table[rows], null[rows]) < .05):7.1%}  {np.mean(layout(half[rows]).p() < .05):14.0%}, {computed:.0%}', flush=True)
+            if table.groupby('photo').version.nunique().max() == 1:
+                sd['picture'] = np.hypot(sd['picture'], sd['photo'])  # other photos: they differ too
+            var, df = layout.variance(np.array([sd[k] ** 2 for k in ('taste', 'picture', 'answer')]))
+            computed = 1 - stats.nct.cdf(stats.t.isf(0.025, df), df, 0.5 / np.sqrt(var))
+            print(
+                f'{name:42} {spread:34} {false:6.1%}  {np.mean(wilcoxon(table[rows], null[rows]) < 0.05):7.1%}  {np.mean(layout(half[rows]).p() < 0.05):14.0%}, {computed:.0%}',
+                flush=True,
+            )
             worst = max(worst, false)
     for kind, label in (('real', 'real or colorized'), ('pair', 'pairs')):
         plan, versions = plan_raters(kind, 24), ('v0', 'v1')
         table = latin(plan['raters'], 24)
-        if kind == 'pair': # one comparison of each photo: v0 chosen or not
+        if kind == 'pair':  # one comparison of each photo: v0 chosen or not
             table = table.assign(version='v0')
-            layout, rows, null, found, middle = share(table), slice(None), dict(v0=0), dict(v0=plan['find']), .5
-        else: (layout, rows), null, found, middle = difference(table, *versions), dict(v0=0, v1=0), dict(v0=-plan['find']/2, v1=plan['find']/2), 0
+            layout, rows, null, found, middle = share(table), slice(None), dict(v0=0), dict(v0=plan['find']), 0.5
+        else:
+            (layout, rows), null, found, middle = (
+                difference(table, *versions),
+                dict(v0=0, v1=0),
+                dict(v0=-plan['find'] / 2, v1=plan['find'] / 2),
+                0,
+            )
         rng = np.random.default_rng(9)
-        false, power = (np.mean(layout(simulate(table, b, rng, n, kind)[rows]).p(middle) < .05) for b in (null, found))
-        print(f'{label}: {plan["raters"]} raters, 24 photos: false {false:.1%}, a difference of {plan["find"]:g} found in {power:.0%}, planned {plan["power"]:.0%}')
+        false, power = (np.mean(layout(simulate(table, b, rng, n, kind)[rows]).p(middle) < 0.05) for b in (null, found))
+        print(
+            f'{label}: {plan["raters"]} raters, 24 photos: false {false:.1%}, a difference of {plan["find"]:g} found in {power:.0%}, planned {plan["power"]:.0%}'
+        )
         worst = max(worst, false)
     print(f'most false positives: {worst:.1%}')
     return worst
@@ -78,7 +124,8 @@ def serve(folder, port):
         try:
             socket.create_connection(('127.0.0.1', port), timeout=1).close()
             return process
-        except OSError: time.sleep(.05)
+        except OSError:
+            time.sleep(0.05)
     process.kill()
     raise RuntimeError('the service does not start')
 
@@ -90,25 +137,37 @@ def post(port, path, what, token=''):
         line.request('POST', path, json.dumps(what), {'Authorization': f'Bearer {token}'})
         got = line.getresponse()
         return got.status, json.loads(got.read())
-    finally: line.close()
+    finally:
+        line.close()
 
 
 def patient(port, path, what, token='', times=None):
     "As the page does: what was not acknowledged is sent again. Keeps how long the one that was took."
     while True:
         began = time.perf_counter()
-        try: got = post(port, path, what, token)
-        except (OSError, http.client.HTTPException, ValueError): time.sleep(.1)
+        try:
+            got = post(port, path, what, token)
+        except (OSError, http.client.HTTPException, ValueError):
+            time.sleep(0.1)
         else:
-            if times is not None: times.append(time.perf_counter() - began)
+            if times is not None:
+                times.append(time.perf_counter() - began)
             return got
 
 
 class Rater(threading.Thread):
     "Answers everything as fast as the service can, and remembers what was acknowledged."
+
     def __init__(self, port, number, choices, gate):
         super().__init__(daemon=True)
-        self.port, self.rng, self.choices, self.gate, self.kept, self.times = port, np.random.default_rng(number), choices, gate, {}, []
+        self.port, self.rng, self.choices, self.gate, self.kept, self.times = (
+            port,
+            np.random.default_rng(number),
+            choices,
+            gate,
+            {},
+            [],
+        )
 
     def run(self):
         me = patient(self.port, '/join', {})[1]
@@ -116,7 +175,9 @@ class Rater(threading.Thread):
         self.gate.wait()
         for trial in range(len(trials)):
             answer = str(self.rng.choice(self.choices))
-            status, said = patient(self.port, '/answer', dict(trial=trial, answer=answer, seconds=1.), self.token, self.times)
+            status, said = patient(
+                self.port, '/answer', dict(trial=trial, answer=answer, seconds=1.0), self.token, self.times
+            )
             assert status == 200, said
             self.kept[trial] = said['kept']
 
@@ -125,44 +186,63 @@ def load(folder, raters=30):
     "Thirty raters at once; the service is killed in the middle and started again. What was acknowledged must be there."
     from colorlab.survey import read_design
     from colorlab.survey_server import Answers
+
     design, port, gate = read_design(folder), free_port(), threading.Barrier(raters)
     trials, process = len(design['seats'][0]), serve(folder, port)
     crowd = [Rater(port, i, list(design['choices']), gate) for i in range(raters)]
     try:
-        for r in crowd: r.start()
-        while sum(len(r.kept) for r in crowd) < raters*trials//2: time.sleep(.002)
+        for r in crowd:
+            r.start()
+        while sum(len(r.kept) for r in crowd) < raters * trials // 2:
+            time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
         acknowledged = {(r.name, t): a for r in crowd for t, a in list(r.kept.items())}
-        stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder)/'answers.sqlite').table()}
+        stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder) / 'answers.sqlite').table()}
         lost = [k for k, a in acknowledged.items() if stored.get(k) != a]
         process = serve(folder, port)
-        for r in crowd: r.join(120)
-    finally: process.kill()
+        for r in crowd:
+            r.join(120)
+    finally:
+        process.kill()
     process.wait()
-    stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder)/'answers.sqlite').table()}
+    stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder) / 'answers.sqlite').table()}
     lost += [(r.name, t) for r in crowd for t, a in r.kept.items() if stored.get((r.name, t)) != a]
     times = np.sort(np.concatenate([r.times for r in crowd]))
-    return dict(raters=raters, trials=trials, at_kill=len(acknowledged), lost=len(lost), stored=len(stored), expected=raters*trials, median_ms=round(1e3*np.median(times)), p95_ms=round(1e3*times[int(.95*len(times))]), slowest_ms=round(1e3*times[-1]))
+    return dict(
+        raters=raters,
+        trials=trials,
+        at_kill=len(acknowledged),
+        lost=len(lost),
+        stored=len(stored),
+        expected=raters * trials,
+        median_ms=round(1e3 * np.median(times)),
+        p95_ms=round(1e3 * times[int(0.95 * len(times))]),
+        slowest_ms=round(1e3 * times[-1]),
+    )
 
 
 def small_study(folder, photos=12, **options):
     "A study of sample photos and a paler version."
     from PIL import Image
+
     from colorlab.images import open_photo, photo_files, sample_folder
     from colorlab.survey import build_study
+
     folder = Path(folder)
-    for name in ('truth', 'pale'): (folder/name).mkdir(parents=True)
-    for f in photo_files(sample_folder())[:2*photos:2]:
-        img = open_photo(sample_folder()/f)
-        img.save(folder/'truth'/Path(f).name)
-        Image.blend(img, img.convert('L').convert('RGB'), .5).save(folder/'pale'/f'{Path(f).stem}.png')
-    return build_study(folder/'truth', dict(pale=folder/'pale'), folder/'study', **dict(raters=30) | options)
+    for name in ('truth', 'pale'):
+        (folder / name).mkdir(parents=True)
+    for f in photo_files(sample_folder())[: 2 * photos : 2]:
+        img = open_photo(sample_folder() / f)
+        img.save(folder / 'truth' / Path(f).name)
+        Image.blend(img, img.convert('L').convert('RGB'), 0.5).save(folder / 'pale' / f'{Path(f).stem}.png')
+    return build_study(folder / 'truth', dict(pale=folder / 'pale'), folder / 'study', **dict(raters=30) | options)
 
 
 if __name__ == '__main__':
     if sys.argv[1:] == ['load']:
         with tempfile.TemporaryDirectory() as tmp:
             small_study(tmp, photos=48)
-            print(load(Path(tmp)/'study'))
-    else: sys.exit(simulations(*map(int, sys.argv[1:])) > .069)
+            print(load(Path(tmp) / 'study'))
+    else:
+        sys.exit(simulations(*map(int, sys.argv[1:])) > 0.069)

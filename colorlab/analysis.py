@@ -8,52 +8,60 @@ __all__ = ['MORE', 'many', 'krippendorff', 'share_interval', 'holm', 'Analysis',
 
 # %% ../nbs/19_analysis.ipynb #e2fb7323
 import math
+from dataclasses import dataclass, field
+
 import numpy as np
 import pandas as pd
-from dataclasses import dataclass, field
 from scipy import stats
+
 from .images import BadInput
-from .study import Estimate, TRUTH, difference, share
+from .study import TRUTH, Estimate, difference, share
 
 # %% ../nbs/19_analysis.ipynb #f4691834
-def many(n:int, what:str) -> str:
+def many(n: int, what: str) -> str:
     "So many of something, in words."
     return f'{n} {what}{"s" if n != 1 else ""}'
 
 # %% ../nbs/19_analysis.ipynb #89a02b41
 def krippendorff(
-    values:np.ndarray, # (raters, pictures), nan where somebody has not answered
-    ordinal:bool=True
-) -> float: # at most 1; nan if no picture was seen by two
+    values: np.ndarray,  # (raters, pictures), nan where somebody has not answered
+    ordinal: bool = True,
+) -> float:  # at most 1; nan if no picture was seen by two
     "How far raters agree, beyond chance."
     scale = np.unique(values[~np.isnan(values)])
-    counts = (values[...,None] == scale).sum(0).astype(float)              # (pictures, answers)
-    counts = counts[counts.sum(1) > 1]                                     # what one rater saw cannot be compared
-    if len(counts) == 0: return math.nan
-    pairs = sum((np.outer(c, c) - np.diag(c))/(c.sum() - 1) for c in counts)
+    counts = (values[..., None] == scale).sum(0).astype(float)  # (pictures, answers)
+    counts = counts[counts.sum(1) > 1]  # what one rater saw cannot be compared
+    if len(counts) == 0:
+        return math.nan
+    pairs = sum((np.outer(c, c) - np.diag(c)) / (c.sum() - 1) for c in counts)
     total = pairs.sum(0)
-    chance = (np.outer(total, total) - np.diag(total))/(total.sum() - 1)
-    place = np.cumsum(total) - total/2                                     # the middle of an answer among all
-    unlike = np.subtract.outer(place, place)**2 if ordinal else 1 - np.eye(len(scale))
-    return float(1 - (pairs*unlike).sum()/(chance*unlike).sum())
+    chance = (np.outer(total, total) - np.diag(total)) / (total.sum() - 1)
+    place = np.cumsum(total) - total / 2  # the middle of an answer among all
+    unlike = np.subtract.outer(place, place) ** 2 if ordinal else 1 - np.eye(len(scale))
+    return float(1 - (pairs * unlike).sum() / (chance * unlike).sum())
 
 # %% ../nbs/19_analysis.ipynb #c97f9ba9
 def share_interval(
-    e:Estimate, least:int, # of `share`; the smaller of the numbers of raters and photos
-    level:float=.95
+    e: Estimate,
+    least: int,  # of `share`; the smaller of the numbers of raters and photos
+    level: float = 0.95,
 ) -> tuple:
     "Wilson's interval, for as many answers as the clustered ones are worth."
-    p,certain = e.value,e.error < 1e-6
-    n = least if certain else p*(1-p)/e.error**2
-    z = stats.t.isf((1-level)/2, least-1 if certain else e.df)
-    middle,half = (p + z*z/2/n)/(1 + z*z/n),z*np.sqrt(p*(1-p)/n + z*z/4/n/n)/(1 + z*z/n)
-    return max(0., float(middle-half)), min(1., float(middle+half))
+    p, certain = e.value, e.error < 1e-6
+    n = least if certain else p * (1 - p) / e.error**2
+    z = stats.t.isf((1 - level) / 2, least - 1 if certain else e.df)
+    middle, half = (
+        (p + z * z / 2 / n) / (1 + z * z / n),
+        z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n) / (1 + z * z / n),
+    )
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
-def holm(ps:list) -> list:
+
+def holm(ps: list) -> list:
     "Several comparisons at once: raise each p so that one false alarm among all stays rare."
-    order,high,out = np.argsort(ps),0.,[0.]*len(ps)
-    for rank,i in enumerate(order):
-        high = max(high, min(1., (len(ps)-rank)*ps[i]))
+    order, high, out = np.argsort(ps), 0.0, [0.0] * len(ps)
+    for rank, i in enumerate(order):
+        high = max(high, min(1.0, (len(ps) - rank) * ps[i]))
         out[i] = high
     return out
 
@@ -61,103 +69,196 @@ def holm(ps:list) -> list:
 @dataclass
 class Analysis:
     "All that a study says."
+
     key: dict
     table: pd.DataFrame  # rater, photo, version, value
-    pairs: list          # of dicts: two versions and what separates them
-    shares: list         # of dicts: mean of each version, with interval
+    pairs: list  # of dicts: two versions and what separates them
+    shares: list  # of dicts: mean of each version, with interval
     alpha: float
     notes: list = field(default_factory=list)
 
-def compare(key:dict, table:pd.DataFrame, a:str, b:str) -> dict:
+
+def compare(key: dict, table: pd.DataFrame, a: str, b: str) -> dict:
     "Two versions: in ratings a minus b, in pairs the share of a."
     if key['kind'] == 'pair':
-        rows,null = (table.version == ' or '.join(sorted((a, b)))).to_numpy(),.5
-        if not rows.any(): raise BadInput(f'there are no answers about {a} and {b}')
-        layout,y = share(table[rows]),table.value[rows] if a < b else 1 - table.value[rows]
+        rows, null = (table.version == ' or '.join(sorted((a, b)))).to_numpy(), 0.5
+        if not rows.any():
+            raise BadInput(f'there are no answers about {a} and {b}')
+        layout, y = share(table[rows]), table.value[rows] if a < b else 1 - table.value[rows]
     else:
-        (layout,rows),null = difference(table, b, a),0.
+        (layout, rows), null = difference(table, b, a), 0.0
         y = table.value[rows]
-    e,sd = layout(y),max(float(y.groupby(table.version[rows]).std().pow(2).mean())**.5, 1e-9)
-    if e.error < 1e-9: raise BadInput(f'{a} and {b}: every answer is explained without any chance, so no error can be estimated; look at the answers themselves')
-    (low,high),t = e.interval(),table[rows]
+    e, sd = layout(y), max(float(y.groupby(table.version[rows]).std().pow(2).mean()) ** 0.5, 1e-9)
+    if e.error < 1e-9:
+        raise BadInput(
+            f'{a} and {b}: every answer is explained without any chance, so no error can be estimated; look at the answers themselves'
+        )
+    (low, high), t = e.interval(), table[rows]
     means = t.assign(value=y).pivot_table(index='rater', columns='version', values='value').dropna()
-    apart = means[a] - means[b] if key['kind'] != 'pair' else means.iloc[:,0] - .5
-    spread = dict(zip(('rater','picture','answer') if key['kind'] == 'pair' else ('taste','picture','answer'), np.sqrt(e.parts).round(2).tolist()))
-    return dict(a=a, b=b, spread=spread, value=e.value, low=low, high=high, p=e.p(null), df=e.df, t=(e.value-null)/e.error, equivalence_p=e.equivalence_p(key['margin'], null),
-                effect=(e.value-null)/sd, effect_low=(low-null)/sd, effect_high=(high-null)/sd, answers=len(t), wilcoxon_p=float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.)
+    apart = means[a] - means[b] if key['kind'] != 'pair' else means.iloc[:, 0] - 0.5
+    spread = dict(
+        zip(
+            ('rater', 'picture', 'answer') if key['kind'] == 'pair' else ('taste', 'picture', 'answer'),
+            np.sqrt(e.parts).round(2).tolist(),
+        )
+    )
+    return dict(
+        a=a,
+        b=b,
+        spread=spread,
+        value=e.value,
+        low=low,
+        high=high,
+        p=e.p(null),
+        df=e.df,
+        t=(e.value - null) / e.error,
+        equivalence_p=e.equivalence_p(key['margin'], null),
+        effect=(e.value - null) / sd,
+        effect_low=(low - null) / sd,
+        effect_high=(high - null) / sd,
+        answers=len(t),
+        wilcoxon_p=float(stats.wilcoxon(apart).pvalue) if apart.any() else 1.0,
+    )
 
-def mean_of(key:dict, table:pd.DataFrame, version:str, y) -> dict:
+
+def mean_of(key: dict, table: pd.DataFrame, version: str, y) -> dict:
     "The mean of a version over raters and photos, with its interval; of shares, inside 0..1."
     e = share(table)(y)
-    if key['kind'] == 'rating': low,high = e.interval() if e.error > 1e-9 else (math.nan, math.nan) # nothing varied, so nothing is known
-    else: low,high = share_interval(e, min(table.rater.nunique(), table.photo.nunique()))
-    return dict(version=version, value=float(e.value), low=low, high=high, answers=len(table), photos=table.photo.nunique())
+    if key['kind'] == 'rating':
+        low, high = e.interval() if e.error > 1e-9 else (math.nan, math.nan)  # nothing varied, so nothing is known
+    else:
+        low, high = share_interval(e, min(table.rater.nunique(), table.photo.nunique()))
+    return dict(
+        version=version, value=float(e.value), low=low, high=high, answers=len(table), photos=table.photo.nunique()
+    )
 
 # %% ../nbs/19_analysis.ipynb #92390717
-def p_words(p:float) -> str:
+def p_words(p: float) -> str:
     "A p value as journals print it."
-    return 'p < .001' if p < .001 else f'p = {p:.3f}'.replace('0.', '.')
+    return 'p < .001' if p < 0.001 else f'p = {p:.3f}'.replace('0.', '.')
+
 
 MORE = dict(rating='look more real', real='are taken for real more often', pair='are chosen more often')
 
-def verdict(x:dict, key:dict) -> str: # x: of `compare`
-    "What a comparison allows to say."
-    null = .5 if key['kind'] == 'pair' else 0.
-    equal = f'within the margin of ±{key["margin"]:g} that was fixed beforehand (two one-sided tests, {p_words(x["equivalence_p"])})'
-    if x['p_holm'] < .05 and x['equivalence_p'] < .05: return f'They differ, but {equal}.'
-    if x['p_holm'] < .05: return f'{name_of(x["a"] if x["value"] > null else x["b"])} {MORE[key["kind"]]}.'
-    if x['equivalence_p'] < .05: return f'They are equal {equal}.'
-    return f'The study cannot tell them apart, which does not mean that they are equal: anything from {x["low"]:+.2f} to {x["high"]:+.2f} remains possible.' if null == 0 else f'The study cannot tell them apart, which does not mean that they are equal: shares from {x["low"]:.0%} to {x["high"]:.0%} remain possible.'
 
-def name_of(version:str) -> str:
+def verdict(x: dict, key: dict) -> str:  # x: of `compare`
+    "What a comparison allows to say."
+    null = 0.5 if key['kind'] == 'pair' else 0.0
+    equal = f'within the margin of ±{key["margin"]:g} that was fixed beforehand (two one-sided tests, {p_words(x["equivalence_p"])})'
+    if x['p_holm'] < 0.05 and x['equivalence_p'] < 0.05:
+        return f'They differ, but {equal}.'
+    if x['p_holm'] < 0.05:
+        return f'{name_of(x["a"] if x["value"] > null else x["b"])} {MORE[key["kind"]]}.'
+    if x['equivalence_p'] < 0.05:
+        return f'They are equal {equal}.'
+    return (
+        f'The study cannot tell them apart, which does not mean that they are equal: anything from {x["low"]:+.2f} to {x["high"]:+.2f} remains possible.'
+        if null == 0
+        else f'The study cannot tell them apart, which does not mean that they are equal: shares from {x["low"]:.0%} to {x["high"]:.0%} remain possible.'
+    )
+
+
+def name_of(version: str) -> str:
     "What to call the pictures of a version."
     return 'real photos' if version == TRUTH else f'pictures by {version}'
 
-def sentence(x:dict, key:dict) -> str:
+
+def sentence(x: dict, key: dict) -> str:
     "One comparison in words."
     ci = f'[{x["low"]:.2f}, {x["high"]:.2f}]'
     test = f't({x["df"]:.1f}) = {x["t"]:.2f}, {p_words(x["p_holm"])}'
-    if key['kind'] == 'pair': said = f'{name_of(x["a"])} were chosen over {name_of(x["b"])} in {x["value"]:.0%} of the pairs (95 % interval {x["low"]:.0%} to {x["high"]:.0%}; against one half {test})'
-    else: said = f'{name_of(x["a"])} minus {name_of(x["b"])}: {x["value"]:+.2f}' + (' points' if key['kind'] == 'rating' else ' in the share taken for real') + f' (95 % interval {ci}; {test}; {x["effect"]:.2f} standard deviations of an answer, {x["effect_low"]:.2f} to {x["effect_high"]:.2f})'
+    if key['kind'] == 'pair':
+        said = f'{name_of(x["a"])} were chosen over {name_of(x["b"])} in {x["value"]:.0%} of the pairs (95 % interval {x["low"]:.0%} to {x["high"]:.0%}; against one half {test})'
+    else:
+        said = (
+            f'{name_of(x["a"])} minus {name_of(x["b"])}: {x["value"]:+.2f}'
+            + (' points' if key['kind'] == 'rating' else ' in the share taken for real')
+            + f' (95 % interval {ci}; {test}; {x["effect"]:.2f} standard deviations of an answer, {x["effect_low"]:.2f} to {x["effect_high"]:.2f})'
+        )
     return f'{capital(said)}. {capital(verdict(x, key))}'
 
-def capital(text:str) -> str:
+
+def capital(text: str) -> str:
     "As a sentence begins."
     return text[:1].upper() + text[1:]
 
-def fooling(a:Analysis) -> str:
+
+def fooling(a: Analysis) -> str:
     "Fooling rates in words; beside them how often real photos are believed, where that was asked."
     rates = {s['version']: f'{s["value"]:.0%} (95 % interval {s["low"]:.0%} to {s["high"]:.0%})' for s in a.shares}
-    truth,what = rates.pop(TRUTH, None),'taken for real' if a.key['kind'] == 'real' else 'chosen over their real photos'
-    return f'Fooling rate ({what}): ' + '; '.join(f'{name_of(v)} {r}' for v,r in rates.items()) + (f'; real photos were taken for real in {truth}.' if truth else '.')
+    truth, what = (
+        rates.pop(TRUTH, None),
+        'taken for real' if a.key['kind'] == 'real' else 'chosen over their real photos',
+    )
+    return (
+        f'Fooling rate ({what}): '
+        + '; '.join(f'{name_of(v)} {r}' for v, r in rates.items())
+        + (f'; real photos were taken for real in {truth}.' if truth else '.')
+    )
 
-def in_words(a:Analysis) -> str:
+
+def in_words(a: Analysis) -> str:
     "One honest paragraph, to be quoted."
-    planned,raters = a.key.get('plan', {}),a.table.rater.nunique()
-    how = {'rating': 'rated on a scale from 1 to 5', 'real': 'judged to be real or colorized', 'pair': 'compared side by side'}[a.key['kind']]
-    text = [f'{raters} raters gave {len(a.table)} answers about {a.table.photo.nunique()} photos, {how} without knowing their origin.']
-    if 'power' in planned: text.append(f'Before, {planned["raters"]} raters had been planned, to find a difference of {planned["find"]:g} with a power of {planned["power"]:.0%} under assumed spreads' + (', so that this study is smaller than planned.' if raters < planned['raters'] else '.'))
-    if a.notes: text.append('Of note: ' + '; '.join(a.notes) + '.')
-    if a.key['kind'] != 'rating': text.append(fooling(a))
+    planned, raters = a.key.get('plan', {}), a.table.rater.nunique()
+    how = {
+        'rating': 'rated on a scale from 1 to 5',
+        'real': 'judged to be real or colorized',
+        'pair': 'compared side by side',
+    }[a.key['kind']]
+    text = [
+        f'{raters} raters gave {len(a.table)} answers about {a.table.photo.nunique()} photos, {how} without knowing their origin.'
+    ]
+    if 'power' in planned:
+        text.append(
+            f'Before, {planned["raters"]} raters had been planned, to find a difference of {planned["find"]:g} with a power of {planned["power"]:.0%} under assumed spreads'
+            + (', so that this study is smaller than planned.' if raters < planned['raters'] else '.')
+        )
+    if a.notes:
+        text.append('Of note: ' + '; '.join(a.notes) + '.')
+    if a.key['kind'] != 'rating':
+        text.append(fooling(a))
     text += [sentence(x, a.key) for x in a.pairs]
-    if not math.isnan(a.alpha): text.append(f'Raters agreed with Krippendorff\'s α = {a.alpha:.2f}.')
-    text.append('Errors count raters and pictures as drawn by lot (crossed, linear, which approximates ordinal answers)' + ('; p values are Holm\'s, intervals stand alone.' if len(a.pairs) > 1 else '.'))
+    if not math.isnan(a.alpha):
+        text.append(f"Raters agreed with Krippendorff's α = {a.alpha:.2f}.")
+    text.append(
+        'Errors count raters and pictures as drawn by lot (crossed, linear, which approximates ordinal answers)'
+        + ("; p values are Holm's, intervals stand alone." if len(a.pairs) > 1 else '.')
+    )
     return ' '.join(text)
 
 # %% ../nbs/19_analysis.ipynb #3c199088
-def draw(a:Analysis): # a matplotlib figure
+def draw(a: Analysis):  # a matplotlib figure
     "Each picture's mean, and how far versions are apart."
     import matplotlib.pyplot as plt
-    fig,(left,right) = plt.subplots(1, 2, figsize=(9,3.2), layout='constrained', width_ratios=[3,2])
-    means = a.table.groupby(['photo','version']).value.mean().unstack()
+
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout='constrained', width_ratios=[3, 2])
+    means = a.table.groupby(['photo', 'version']).value.mean().unstack()
     order = [v for v in a.key['versions'] if v in means] or list(means)
     means = means[order].sort_values(order[0], ignore_index=True)
-    for v,color in zip(order, plt.get_cmap('Dark2').colors): left.plot(means.index+1, means[v], 'o', ms=5, alpha=.85, label=v, color=color)
-    left.set(xlabel='photos, in the order of the first version', ylabel='the first one chosen' if a.key['kind'] == 'pair' else 'mean answer'); left.set_xticks([]); left.legend(frameon=False, fontsize=9, ncols=len(order), loc='lower left', bbox_to_anchor=(-.02, .98), handletextpad=.1)
-    null = .5 if a.key['kind'] == 'pair' else 0.
-    right.axvspan(null - a.key['margin'], null + a.key['margin'], color='#e8e8e4', zorder=0); right.axvline(null, color='gray', lw=1)
-    for y,x in enumerate(a.pairs[::-1]): right.errorbar(x['value'], y, xerr=[[x['value']-x['low']], [x['high']-x['value']]], fmt='o', color='#b3541e', capsize=3)
-    right.set_yticks(range(len(a.pairs)), [f'{x["a"]} − {x["b"]}' if null == 0 else f'{x["a"]} over {x["b"]}' for x in a.pairs[::-1]])
-    right.set(xlabel='difference; gray: counts as equal' if null == 0 else 'share; gray: counts as equal', ylim=(-.6, len(a.pairs)-.4))
-    for ax in (left, right): ax.spines[['top','right']].set_visible(False)
+    for v, color in zip(order, plt.get_cmap('Dark2').colors):
+        left.plot(means.index + 1, means[v], 'o', ms=5, alpha=0.85, label=v, color=color)
+    left.set(
+        xlabel='photos, in the order of the first version',
+        ylabel='the first one chosen' if a.key['kind'] == 'pair' else 'mean answer',
+    )
+    left.set_xticks([])
+    left.legend(
+        frameon=False, fontsize=9, ncols=len(order), loc='lower left', bbox_to_anchor=(-0.02, 0.98), handletextpad=0.1
+    )
+    null = 0.5 if a.key['kind'] == 'pair' else 0.0
+    right.axvspan(null - a.key['margin'], null + a.key['margin'], color='#e8e8e4', zorder=0)
+    right.axvline(null, color='gray', lw=1)
+    for y, x in enumerate(a.pairs[::-1]):
+        right.errorbar(
+            x['value'], y, xerr=[[x['value'] - x['low']], [x['high'] - x['value']]], fmt='o', color='#b3541e', capsize=3
+        )
+    right.set_yticks(
+        range(len(a.pairs)), [f'{x["a"]} − {x["b"]}' if null == 0 else f'{x["a"]} over {x["b"]}' for x in a.pairs[::-1]]
+    )
+    right.set(
+        xlabel='difference; gray: counts as equal' if null == 0 else 'share; gray: counts as equal',
+        ylim=(-0.6, len(a.pairs) - 0.4),
+    )
+    for ax in (left, right):
+        ax.spines[['top', 'right']].set_visible(False)
     return fig

@@ -11,203 +11,314 @@ __all__ = ['COLUMNS', 'csv_rows', 'from_form', 'form_rater', 'stored_rows', 'fro
 import csv
 import hashlib
 import io
-import pandas as pd
 import re
 import sqlite3
 from contextlib import closing
 from itertools import combinations
 from pathlib import Path
+
+import pandas as pd
+
+from .analysis import Analysis, compare, draw, holm, in_words, krippendorff, many, mean_of
 from .images import BadInput, whole_file
 from .study import TRUTH, kind_of
-from .analysis import Analysis, compare, draw, holm, in_words, krippendorff, many, mean_of
 from .survey import base64_of, read_design, read_json
 from .survey_server import Answers
 
 # %% ../nbs/extras/37_answers.ipynb #03c49688
-COLUMNS = 'study','rater','trial','shown','answer','seconds'
+COLUMNS = 'study', 'rater', 'trial', 'shown', 'answer', 'seconds'
 
-def csv_rows(path) -> list: # of lists of texts, all of one length
+
+def csv_rows(path) -> list:  # of lists of texts, all of one length
     "The rows of a CSV file; `BadInput` if it is torn."
     path = Path(path)
-    try: text = path.read_text(encoding='utf-8-sig')
-    except FileNotFoundError: raise BadInput(f'{path}: there is no such file') from None
-    except UnicodeDecodeError: raise BadInput(f'{path}: is no CSV file in UTF-8; save it as such') from None
-    try: rows = [r for r in csv.reader(io.StringIO(text, newline=''), strict=True)]
-    except csv.Error as e: raise BadInput(f'{path}: is torn ({e}); fetch it again') from None
-    if not rows: raise BadInput(f'{path}: is empty; fetch it again')
-    for n,row in enumerate(rows, 1):
-        if len(row) not in (0, len(rows[0])): raise BadInput(f'{path}: is torn, line {n} has {len(row)} of {len(rows[0])} fields; fetch it again')
-    if tuple(rows[0]) == COLUMNS and not text.endswith('\n'): raise BadInput(f'{path}: is torn, its last line has no end; fetch it again')
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except FileNotFoundError:
+        raise BadInput(f'{path}: there is no such file') from None
+    except UnicodeDecodeError:
+        raise BadInput(f'{path}: is no CSV file in UTF-8; save it as such') from None
+    try:
+        rows = [r for r in csv.reader(io.StringIO(text, newline=''), strict=True)]
+    except csv.Error as e:
+        raise BadInput(f'{path}: is torn ({e}); fetch it again') from None
+    if not rows:
+        raise BadInput(f'{path}: is empty; fetch it again')
+    for n, row in enumerate(rows, 1):
+        if len(row) not in (0, len(rows[0])):
+            raise BadInput(f'{path}: is torn, line {n} has {len(row)} of {len(rows[0])} fields; fetch it again')
+    if tuple(rows[0]) == COLUMNS and not text.endswith('\n'):
+        raise BadInput(f'{path}: is torn, its last line has no end; fetch it again')
     return [r for r in rows if r]
 
-def from_form(
-    path, rows:list
-) -> list[dict]: # of `COLUMNS`
-    "Google Forms: a row for each rater, a column for each question with the picture's name in brackets."
-    shown = {c: m[1] for c,h in enumerate(rows[0]) if (m := re.search(r'\[([^\[\]]+)\]\s*$', h))}
-    if not shown: raise BadInput(f'{path}: neither a file of the study page nor of a form whose questions end with the name of a picture in brackets, like “Picture 3 [1f09ab34cd]”')
-    return [dict(rater=form_rater(row), trial=c, shown=shown[c], answer=row[c].strip(), seconds='', line=n)
-            for n,row in enumerate(rows[1:], 2) for c in shown]
 
-def form_rater(row:list) -> str:
+def from_form(path, rows: list) -> list[dict]:  # of `COLUMNS`
+    "Google Forms: a row for each rater, a column for each question with the picture's name in brackets."
+    shown = {c: m[1] for c, h in enumerate(rows[0]) if (m := re.search(r'\[([^\[\]]+)\]\s*$', h))}
+    if not shown:
+        raise BadInput(
+            f'{path}: neither a file of the study page nor of a form whose questions end with the name of a picture in brackets, like “Picture 3 [1f09ab34cd]”'
+        )
+    return [
+        dict(rater=form_rater(row), trial=c, shown=shown[c], answer=row[c].strip(), seconds='', line=n)
+        for n, row in enumerate(rows[1:], 2)
+        for c in shown
+    ]
+
+
+def form_rater(row: list) -> str:
     "Forms know no codes: the time and all the answers together name a rater, so that a row met twice is one."
     return 'form-' + hashlib.sha256('\0'.join(row).encode()).hexdigest()[:8]
 
-def stored_rows(path) -> list: # of rater, trial, shown, answer, seconds
+
+def stored_rows(path) -> list:  # of rater, trial, shown, answer, seconds
     "The rows of a service's database; reading changes nothing in it."
-    if not Path(path).exists(): raise BadInput(f'{path}: there is no such file')
+    if not Path(path).exists():
+        raise BadInput(f'{path}: there is no such file')
     try:
         with closing(sqlite3.connect(f'{Path(path).resolve().as_uri()}?mode=ro', uri=True)) as db:
-            return db.execute('select rater, trial, shown, answer, seconds from answers order by rater, trial').fetchall()
-    except sqlite3.DatabaseError as e: raise BadInput(f'{path}: cannot be read as the answers of a study ({e})') from None
+            return db.execute(
+                'select rater, trial, shown, answer, seconds from answers order by rater, trial'
+            ).fetchall()
+    except sqlite3.DatabaseError as e:
+        raise BadInput(f'{path}: cannot be read as the answers of a study ({e})') from None
+
 
 def from_file(path) -> list[dict]:
     "One file of answers, whatever kind."
     path = Path(path)
     if path.suffix in ('.sqlite', '.db'):
-        return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n,r in enumerate(stored_rows(path), 1)]
+        return [dict(zip(COLUMNS[1:], map(str, r)), line=n) for n, r in enumerate(stored_rows(path), 1)]
     rows = csv_rows(path)
-    if tuple(rows[0]) == COLUMNS: return [dict(zip(COLUMNS, r), line=n) for n,r in enumerate(rows[1:], 2)]
+    if tuple(rows[0]) == COLUMNS:
+        return [dict(zip(COLUMNS, r), line=n) for n, r in enumerate(rows[1:], 2)]
     return from_form(path, rows)
 
 # %% ../nbs/extras/37_answers.ipynb #16d78eff
 def read_answers(
-    key:dict, paths:list # files, and folders of CSV files
-) -> tuple: # DataFrame of rater, trial, shown, answer; notes on what was left out
+    key: dict,
+    paths: list,  # files, and folders of CSV files
+) -> tuple:  # DataFrame of rater, trial, shown, answer; notes on what was left out
     "All answers, each once."
     files = [f for p in map(Path, paths) for f in (sorted(p.glob('*.csv')) if p.is_dir() else [p])]
     rows = [dict(r, file=str(f)) for f in files for r in from_file(f)]
     kept = [r for r in rows if r['answer'] != '']
-    for r in kept: check_row(r, key)
-    if not kept: raise BadInput(f'there are no answers in {", ".join(map(str, paths))}')
+    for r in kept:
+        check_row(r, key)
+    if not kept:
+        raise BadInput(f'there are no answers in {", ".join(map(str, paths))}')
     table = pd.DataFrame(kept)
     table['answer'] = table.answer.map(lambda a: plain(a, key['kind']))
-    once = table.drop_duplicates(['rater','shown'])
-    twins = once.groupby('rater')[['shown','answer']].apply(lambda r: tuple(sorted(zip(r.shown, r.answer)))).duplicated().sum()
-    notes = [f'{many(n, "answer")} {what}' for n,what in ((len(rows) - len(kept), 'left empty'), (len(table) - len(once), 'met twice (the first of each was used)')) if n]
-    if twins: notes.append(f'{many(twins, "rater")} gave exactly the answers of another (look whether somebody answered twice)')
-    return once[['rater','trial','shown','answer']].reset_index(drop=True), notes
+    once = table.drop_duplicates(['rater', 'shown'])
+    twins = (
+        once.groupby('rater')[['shown', 'answer']]
+        .apply(lambda r: tuple(sorted(zip(r.shown, r.answer))))
+        .duplicated()
+        .sum()
+    )
+    notes = [
+        f'{many(n, "answer")} {what}'
+        for n, what in (
+            (len(rows) - len(kept), 'left empty'),
+            (len(table) - len(once), 'met twice (the first of each was used)'),
+        )
+        if n
+    ]
+    if twins:
+        notes.append(
+            f'{many(twins, "rater")} gave exactly the answers of another (look whether somebody answered twice)'
+        )
+    return once[['rater', 'trial', 'shown', 'answer']].reset_index(drop=True), notes
 
-def plain(answer:str, kind:str) -> str:
+
+def plain(answer: str, kind: str) -> str:
     "An answer as the page stores it; forms may write capitals, or words behind a number."
     found = {c.lower(): c for c in kind_of(kind).choices}
     return found.get(answer.lower(), found.get(answer.split(' ')[0].lower(), ''))
 
-def check_row(r:dict, key:dict):
+
+def check_row(r: dict, key: dict):
     "An answer to this study, about a picture of its own, that can be given."
     where = f'{r["file"]}: line {r["line"]}'
-    if r.get('study', key['study']) != key['study']: raise BadInput(f'{where} answers another study ({r["study"]}, not {key["study"]}); take that file out')
-    if r['shown'] not in key['checks'] and not all(i in key['pictures'] for i in r['shown'].split('+')): raise BadInput(f'{where} is about a picture that the key does not know ({r["shown"]}); is it another study\'s?')
-    if not plain(r['answer'], key['kind']): raise BadInput(f'{where} holds “{r["answer"]}”, which is no answer; choose from {", ".join(kind_of(key["kind"]).choices)}, or leave it empty')
+    if r.get('study', key['study']) != key['study']:
+        raise BadInput(f'{where} answers another study ({r["study"]}, not {key["study"]}); take that file out')
+    if r['shown'] not in key['checks'] and not all(i in key['pictures'] for i in r['shown'].split('+')):
+        raise BadInput(f"{where} is about a picture that the key does not know ({r['shown']}); is it another study's?")
+    if not plain(r['answer'], key['kind']):
+        raise BadInput(
+            f'{where} holds “{r["answer"]}”, which is no answer; choose from {", ".join(kind_of(key["kind"]).choices)}, or leave it empty'
+        )
 
 # %% ../nbs/extras/37_answers.ipynb #4aa59ef3
 def decoded(
-    key:dict, raw:pd.DataFrame # of `read_answers`
-) -> tuple: # DataFrame of rater, photo, version, value; notes
+    key: dict,
+    raw: pd.DataFrame,  # of `read_answers`
+) -> tuple:  # DataFrame of rater, photo, version, value; notes
     "What was answered about which version. In pairs the version is “a or b”, and the value 1 if a was chosen."
     is_check = raw.shown.isin(key['checks'])
     checks = raw[is_check]
     missed = (checks.answer != checks.shown.map(key['checks'])).groupby(checks.rater).mean()
-    out = set(missed[missed >= .5].index)
+    out = set(missed[missed >= 0.5].index)
     notes = [f'{many(len(out), "rater")} left out for missing half of the attention checks or more'] if out else []
     t = raw[~is_check & ~raw.rater.isin(out)].copy()
     shown = t.shown.str.split('+').map(lambda ids: [key['pictures'][i] for i in ids])
     t['photo'] = [s[0]['photo'] for s in shown]
     t['version'] = [' or '.join(sorted(p['version'] for p in s)) for s in shown]
-    t['value'] = [value_of(a, s, key['kind']) for a,s in zip(t.answer, shown)]
-    if t.rater.nunique() < 2: raise BadInput(f'answers of {t.rater.nunique()} raters are left; what one person says cannot be told from taste, so it takes two at least')
-    if t.value.nunique() < 2: raise BadInput('all answers are the same, so nothing can be compared; look whether the form stored what was clicked')
-    return t[['rater','photo','version','value']].reset_index(drop=True), notes
+    t['value'] = [value_of(a, s, key['kind']) for a, s in zip(t.answer, shown)]
+    if t.rater.nunique() < 2:
+        raise BadInput(
+            f'answers of {t.rater.nunique()} raters are left; what one person says cannot be told from taste, so it takes two at least'
+        )
+    if t.value.nunique() < 2:
+        raise BadInput(
+            'all answers are the same, so nothing can be compared; look whether the form stored what was clicked'
+        )
+    return t[['rater', 'photo', 'version', 'value']].reset_index(drop=True), notes
 
-def value_of(answer:str, shown:list, kind:str) -> float:
+
+def value_of(answer: str, shown: list, kind: str) -> float:
     "An answer as a number."
-    if kind == 'rating': return float(answer)
-    if kind == 'real': return float(answer == 'real')
+    if kind == 'rating':
+        return float(answer)
+    if kind == 'real':
+        return float(answer == 'real')
     return float(shown['AB'.index(answer)]['version'] == min(p['version'] for p in shown))
 
 # %% ../nbs/extras/37_answers.ipynb #5f56bc8d
 def analyze(
-    key:dict,  # of `build_study`; by hand it takes study, kind, margin, versions, pictures and checks
-    paths:list # as in `read_answers`
+    key: dict,  # of `build_study`; by hand it takes study, kind, margin, versions, pictures and checks
+    paths: list,  # as in `read_answers`
 ) -> Analysis:
     "Answers in, everything that may be said about them out."
-    raw,notes = read_answers(key, paths)
-    table,more = decoded(key, raw)
-    pairs = [compare(key, table, a, b) for a,b in combinations(key['versions'], 2)]
-    for pair,p in zip(pairs, holm([x['p'] for x in pairs])): pair['p_holm'] = p
-    if key['kind'] == 'pair': shares = [mean_of(key, t, v, (t.value if v < TRUTH else 1-t.value)) for v in key['versions'][1:] for t in [table[table.version == ' or '.join(sorted((v, TRUTH)))]]]
-    else: shares = [mean_of(key, table[table.version == v], v, table.value[table.version == v]) for v in key['versions']]
-    grid = table.assign(picture=table.photo + '\0' + table.version).pivot_table(index='rater', columns='picture', values='value', aggfunc='first')
-    return Analysis(key, table, pairs, shares, krippendorff(grid.to_numpy(float), kind_of(key['kind']).ordinal), notes + more)
+    raw, notes = read_answers(key, paths)
+    table, more = decoded(key, raw)
+    pairs = [compare(key, table, a, b) for a, b in combinations(key['versions'], 2)]
+    for pair, p in zip(pairs, holm([x['p'] for x in pairs])):
+        pair['p_holm'] = p
+    if key['kind'] == 'pair':
+        shares = [
+            mean_of(key, t, v, (t.value if v < TRUTH else 1 - t.value))
+            for v in key['versions'][1:]
+            for t in [table[table.version == ' or '.join(sorted((v, TRUTH)))]]
+        ]
+    else:
+        shares = [mean_of(key, table[table.version == v], v, table.value[table.version == v]) for v in key['versions']]
+    grid = table.assign(picture=table.photo + '\0' + table.version).pivot_table(
+        index='rater', columns='picture', values='value', aggfunc='first'
+    )
+    return Analysis(
+        key, table, pairs, shares, krippendorff(grid.to_numpy(float), kind_of(key['kind']).ordinal), notes + more
+    )
 
 # %% ../nbs/extras/37_answers.ipynb #1d35cc4a
-def write_report(a:Analysis, path) -> Path:
+def write_report(a: Analysis, path) -> Path:
     "The analysis as one self-contained page."
-    from colorlab.images import write_page # takes torch along, so not at the top
     import matplotlib.pyplot as plt
-    out,fig = io.BytesIO(),draw(a)
+
+    from colorlab.images import write_page  # takes torch along, so not at the top
+
+    out, fig = io.BytesIO(), draw(a)
     fig.savefig(out, format='png', dpi=120)
     plt.close(fig)
-    return write_page('answers.html', path, a=a, words=in_words(a), figure='data:image/png;base64,' + base64_of(out.getvalue()), kind=kind_of(a.key['kind']))
+    return write_page(
+        'answers.html',
+        path,
+        a=a,
+        words=in_words(a),
+        figure='data:image/png;base64,' + base64_of(out.getvalue()),
+        kind=kind_of(a.key['kind']),
+    )
 
 # %% ../nbs/extras/37_answers.ipynb #ed246cca
 def forget_rater(
-    where, # a study's folder, a database, a CSV file of the page, or a folder of such files
-    rater:str
-) -> int: # how many answers are gone
+    where,  # a study's folder, a database, a CSV file of the page, or a folder of such files
+    rater: str,
+) -> int:  # how many answers are gone
     "Delete all answers of one rater; `BadInput` if there are none of that code."
     where = Path(where)
-    if not where.exists(): raise BadInput(f'{where}: is not there')
-    files = [where] if where.is_file() else sorted({*where.glob('*.sqlite'), *where.glob('*.csv'), *where.glob('answers/*.csv')})
-    for f in files: stored_rows(f) if f.suffix in ('.sqlite', '.db') else csv_rows(f) # one that is torn is met before another is changed
+    if not where.exists():
+        raise BadInput(f'{where}: is not there')
+    files = (
+        [where]
+        if where.is_file()
+        else sorted({*where.glob('*.sqlite'), *where.glob('*.csv'), *where.glob('answers/*.csv')})
+    )
+    for f in files:
+        stored_rows(f) if f.suffix in ('.sqlite', '.db') else csv_rows(
+            f
+        )  # one that is torn is met before another is changed
     gone = [n for f in files if (n := forget_in(f, rater)) is not None]
-    if not gone: raise BadInput(f'{where}: holds nothing of a rater {rater}; the code stands on the last screen and in the column rater')
+    if not gone:
+        raise BadInput(
+            f'{where}: holds nothing of a rater {rater}; the code stands on the last screen and in the column rater'
+        )
     return sum(gone)
 
-def forget_in(file:Path, rater:str) -> int|None: # None if the rater is not in it
+
+def forget_in(file: Path, rater: str) -> int | None:  # None if the rater is not in it
     "Delete a rater from one file."
-    if file.suffix in ('.sqlite', '.db'): return Answers(file).forget(rater)
+    if file.suffix in ('.sqlite', '.db'):
+        return Answers(file).forget(rater)
     rows = csv_rows(file)
-    def code(row): return row[1] if tuple(rows[0]) == COLUMNS else form_rater(row)
+
+    def code(row):
+        return row[1] if tuple(rows[0]) == COLUMNS else form_rater(row)
+
     rest = [rows[0]] + [r for r in rows[1:] if code(r) != rater]
-    if len(rest) == len(rows): return None
-    if len(rest) == 1: file.unlink() # nobody else is in it
-    else: write_csv(file, rest)
+    if len(rest) == len(rows):
+        return None
+    if len(rest) == 1:
+        file.unlink()  # nobody else is in it
+    else:
+        write_csv(file, rest)
     return len(rows) - len(rest)
 
-def write_csv(path, rows:list):
+
+def write_csv(path, rows: list):
     "Rows of text, whole or not at all."
-    with whole_file(path) as part, open(part, 'w', encoding='utf-8', newline='') as f: csv.writer(f, lineterminator='\n').writerows(rows)
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8', newline='') as f:
+        csv.writer(f, lineterminator='\n').writerows(rows)
+
 
 def answer_files(folder) -> list:
     "Where a study's answers lie."
     where = Path(folder) if Path(folder).is_dir() else Path(folder).parent
-    found = [p for p in (where/'answers.sqlite', where/'answers') if p.exists()]
-    if not found: raise BadInput(f'{where}: holds no answers.sqlite and no folder answers; say where they are with --answers')
+    found = [p for p in (where / 'answers.sqlite', where / 'answers') if p.exists()]
+    if not found:
+        raise BadInput(f'{where}: holds no answers.sqlite and no folder answers; say where they are with --answers')
     return found
 
-def read_key(path) -> dict: # of a study's folder, or of the file itself
+
+def read_key(path) -> dict:  # of a study's folder, or of the file itself
     "The key of a study."
-    file = Path(path)/'key.json' if Path(path).is_dir() or not Path(path).suffix else Path(path)
+    file = Path(path) / 'key.json' if Path(path).is_dir() or not Path(path).suffix else Path(path)
     return read_json(file, 'pictures', 'is no key of a study')
+
 
 def read_text(path) -> str:
     "A text that somebody wrote."
-    try: return Path(path).read_text(encoding='utf-8')
-    except UnicodeDecodeError: raise BadInput(f'{path}: is no text in UTF-8') from None
+    try:
+        return Path(path).read_text(encoding='utf-8')
+    except UnicodeDecodeError:
+        raise BadInput(f'{path}: is no text in UTF-8') from None
 
-def named_folders(models:list) -> dict: # of NAME=FOLDER
+
+def named_folders(models: list) -> dict:  # of NAME=FOLDER
     "Models as the command line names them."
     found = dict(m.partition('=')[::2] for m in models)
-    if not all(found.values()) or not all(found) or len(found) < len(models): raise BadInput('give each model as --model NAME=FOLDER, each name once')
+    if not all(found.values()) or not all(found) or len(found) < len(models):
+        raise BadInput('give each model as --model NAME=FOLDER, each name once')
     return found
 
+
 def export_answers(
-    folder, path # of a study; the CSV file to make
-) -> int: # rows
+    folder,
+    path,  # of a study; the CSV file to make
+) -> int:  # rows
     "What the service has kept, as the page would have written it."
-    file = Path(folder)/'answers.sqlite'
-    if not file.exists(): raise BadInput(f'{folder}: nobody has answered yet; colorlab study serve collects answers')
-    study,rows = read_design(folder)['study'],Answers(file).table()
+    file = Path(folder) / 'answers.sqlite'
+    if not file.exists():
+        raise BadInput(f'{folder}: nobody has answered yet; colorlab study serve collects answers')
+    study, rows = read_design(folder)['study'], Answers(file).table()
     write_csv(path, [COLUMNS, *((study, *('' if v is None else v for v in r)) for r in rows)])
     return len(rows)

@@ -6,105 +6,145 @@
 __all__ = ['AGES', 'Hinting', 'between', 'orthochromatic', 'soft', 'grainy', 'faded', 'torn', 'Aging', 'Zooming', 'count_faces']
 
 # %% ../nbs/extras/27_augment.ipynb #ed207f3f
-import numpy as np
 import random
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
-from functools import partial
-from pathlib import Path
 from torchvision.transforms.v2.functional import jpeg
+
+from .bins import hint_planes
+from .data import in_threads
 from .images import open_photo
 from .lab import AB_MAX, L_MID, join_lab, lab_root, lab_to_rgb, srgb_to_linear
-from .data import in_threads
-from .bins import hint_planes
 
 # %% ../nbs/extras/27_augment.ipynb #bf09fe3b
 class Hinting(Callback):
     "Give some of the training photos hints out of their own truth."
+
     run_valid = False
-    def __init__(self, share:float=.5, p:float=.15): # of the photos that get any; of stopping after each
-        self.share,self.p = share,p
+
+    def __init__(self, share: float = 0.5, p: float = 0.15):  # of the photos that get any; of stopping after each
+        self.share, self.p = share, p
+
     def before_batch(self):
-        x,y = self.xb[0],self.yb[0]
-        h,w = x.shape[-2:]
-        small = F.avg_pool2d(y, 3, 1, 1).cpu().numpy()*AB_MAX # what a square says
-        planes = [hint_planes([(i, j, *ab[:,i,j]) for i,j in self.points(h, w)], (h, w), np.random.randint(1, 4)) for ab in small]
-        self.learn.xb = torch.cat([x, torch.from_numpy(np.stack(planes)).to(x)], 1),
+        x, y = self.xb[0], self.yb[0]
+        h, w = x.shape[-2:]
+        small = F.avg_pool2d(y, 3, 1, 1).cpu().numpy() * AB_MAX  # what a square says
+        planes = [
+            hint_planes([(i, j, *ab[:, i, j]) for i, j in self.points(h, w)], (h, w), np.random.randint(1, 4))
+            for ab in small
+        ]
+        self.learn.xb = (torch.cat([x, torch.from_numpy(np.stack(planes)).to(x)], 1),)
+
     def points(self, h, w):
         n = np.random.geometric(self.p) if np.random.random() < self.share else 0
         return zip(np.random.randint(0, h, n), np.random.randint(0, w, n))
 
 # %% ../nbs/extras/27_augment.ipynb #f81901ef
-def between(low:float, high:float, like): # (N, 1, 1, 1)
+def between(low: float, high: float, like):  # (N, 1, 1, 1)
     "A number by lot for each picture of a batch."
-    return torch.rand(len(like), 1, 1, 1, device=like.device)*(high - low) + low
+    return torch.rand(len(like), 1, 1, 1, device=like.device) * (high - low) + low
+
 
 def orthochromatic(L, ab):
     "As a film saw that was blind to red: red lips and freckles dark, blue skies white. (Before about 1930.)"
     linear = srgb_to_linear(lab_to_rgb(join_lab(L, ab)).clip(0, 1))
-    Y = (linear*linear.new_tensor([0., .45, .55])[:,None,None]).sum(1, keepdim=True)
-    return (116*lab_root(Y) - 16)/L_MID - 1
+    Y = (linear * linear.new_tensor([0.0, 0.45, 0.55])[:, None, None]).sum(1, keepdim=True)
+    return (116 * lab_root(Y) - 16) / L_MID - 1
+
 
 def soft(L, ab=None):
     "A simple lens, or a small print enlarged."
-    small = F.interpolate(L, scale_factor=random.uniform(.3, .8), mode='bilinear', antialias=True)
+    small = F.interpolate(L, scale_factor=random.uniform(0.3, 0.8), mode='bilinear', antialias=True)
     return F.interpolate(small, size=L.shape[-2:], mode='bicubic', align_corners=False).clip(-1, 1)
+
 
 def grainy(L, ab=None):
     "The silver of the film, or the noise of a scanner: fine or coarse."
-    h,w = (round(s*random.uniform(.5, 1)) for s in L.shape[-2:])
+    h, w = (round(s * random.uniform(0.5, 1)) for s in L.shape[-2:])
     grain = F.interpolate(torch.randn(len(L), 1, h, w, device=L.device), size=L.shape[-2:], mode='bilinear')
-    return (L + grain*between(.02, .2, L)).clip(-1, 1)
+    return (L + grain * between(0.02, 0.2, L)).clip(-1, 1)
+
 
 def faded(L, ab=None):
     "Less contrast, somewhere between the old black and the old white; a bent curve."
-    t,width = ((L + 1)/2).clip(0, 1)**between(-.6, .6, L).exp(),between(.4, 1, L)
-    return (t*width + between(0, 1, L)*(1 - width))*2 - 1
+    t, width = ((L + 1) / 2).clip(0, 1) ** between(-0.6, 0.6, L).exp(), between(0.4, 1, L)
+    return (t * width + between(0, 1, L) * (1 - width)) * 2 - 1
+
 
 def torn(L, ab=None):
     "Blocks and rings of a JPEG that was saved too small."
-    bytes_ = ((L + 1)*127.5).round().clip(0, 255).to(torch.uint8).cpu()
-    return torch.stack([jpeg(b, random.randint(15, 60)) for b in bytes_]).to(L)/127.5 - 1
+    bytes_ = ((L + 1) * 127.5).round().clip(0, 255).to(torch.uint8).cpu()
+    return torch.stack([jpeg(b, random.randint(15, 60)) for b in bytes_]).to(L) / 127.5 - 1
 
-AGES = orthochromatic,soft,grainy,faded,torn # in the order in which they befall a photograph
+
+AGES = orthochromatic, soft, grainy, faded, torn  # in the order in which they befall a photograph
 
 # %% ../nbs/extras/27_augment.ipynb #cb589f10
 class Aging(Callback):
     "Age the gray that some of the training photos show; their colors stay what they were."
-    order,run_valid = 1,False # after all that look at the photos as they were
-    def __init__(self, share:float=.5, each:float=.5): # of the photos that are aged at all; of these, how many suffer each kind
-        self.share,self.each = share,each
+
+    order, run_valid = 1, False  # after all that look at the photos as they were
+
+    def __init__(
+        self, share: float = 0.5, each: float = 0.5
+    ):  # of the photos that are aged at all; of these, how many suffer each kind
+        self.share, self.each = share, each
+
     def before_batch(self):
-        x,y = self.xb[0].clone(),self.yb[0]
+        x, y = self.xb[0].clone(), self.yb[0]
         old = torch.rand(len(x)) < self.share
         for age in AGES:
             hit = (old & (torch.rand(len(x)) < self.each)).to(x.device)
-            if hit.any(): x[hit,:1] = age(x[hit,:1], y[hit])
-        self.learn.xb = x,
+            if hit.any():
+                x[hit, :1] = age(x[hit, :1], y[hit])
+        self.learn.xb = (x,)
 
 # %% ../nbs/extras/27_augment.ipynb #f1ee521a
 class Zooming(Callback):
     "Show each batch at a size by lot, photo and truth alike."
-    order,run_valid = -1,False # before hints are given
-    def __init__(self, sizes, until:float=1.): # sides in pixels; after this part of the training, photos come as they are
-        self.sizes,self.until = sizes,until
+
+    order, run_valid = -1, False  # before hints are given
+
+    def __init__(
+        self, sizes, until: float = 1.0
+    ):  # sides in pixels; after this part of the training, photos come as they are
+        self.sizes, self.until = sizes, until
+
     def before_batch(self):
-        if self.pct_train >= self.until: return
-        zoom = partial(F.interpolate, size=(random.choice(self.sizes),)*2, mode='bilinear', antialias=True)
-        self.learn.xb,self.learn.yb = (zoom(self.xb[0]),),(zoom(self.yb[0]),)
+        if self.pct_train >= self.until:
+            return
+        zoom = partial(F.interpolate, size=(random.choice(self.sizes),) * 2, mode='bilinear', antialias=True)
+        self.learn.xb, self.learn.yb = (zoom(self.xb[0]),), (zoom(self.yb[0]),)
 
 # %% ../nbs/extras/27_augment.ipynb #385a3832
 def count_faces(
-    folder, files, # paths in the folder
-    short:int=256 # pixels of the shorter side that are looked at
-) -> np.ndarray: # integers, one a file
+    folder,
+    files,  # paths in the folder
+    short: int = 256,  # pixels of the shorter side that are looked at
+) -> np.ndarray:  # integers, one a file
     "How many faces a detector finds that knows them from the front, 28 pixels wide or more."
     from skimage.data import lbp_frontal_face_cascade_filename
     from skimage.feature import Cascade
+
     detector = Cascade(lbp_frontal_face_cascade_filename())
+
     def count(file):
-        img = open_photo(Path(folder)/file).convert('L')
-        img.thumbnail([round(s*short/min(img.size)) for s in img.size])
-        return len(detector.detect_multi_scale(np.asarray(img), scale_factor=1.2, step_ratio=1.3, min_size=(28,28), max_size=(220,220), min_neighbor_number=3))
+        img = open_photo(Path(folder) / file).convert('L')
+        img.thumbnail([round(s * short / min(img.size)) for s in img.size])
+        return len(
+            detector.detect_multi_scale(
+                np.asarray(img),
+                scale_factor=1.2,
+                step_ratio=1.3,
+                min_size=(28, 28),
+                max_size=(220, 220),
+                min_neighbor_number=3,
+            )
+        )
+
     return np.array([*in_threads(count, list(files), 'looking for faces')])

@@ -17,116 +17,165 @@ from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
+
 from .images import BadInput
 from .lab import SPACES
 
 # %% ../nbs/extras/31_backends.ipynb #1c2dcf57
-def sha256(file:Path) -> str: # 64 digits
+def sha256(file: Path) -> str:  # 64 digits
     "The check sum of a file."
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
+
 def undamaged(
-    file:Path # beside a list `SHA256SUMS`
-) -> Path: # the same
+    file: Path,  # beside a list `SHA256SUMS`
+) -> Path:  # the same
     "A model of the package, if it is what was packed; otherwise `BadInput`."
-    sums = {name: digest for digest,name in map(str.split, (file.parent/'SHA256SUMS').read_text().splitlines())}
-    if sums.get(file.name) != sha256(file): raise BadInput(f'{file.stem}: its weights are damaged; install colorlab again')
+    sums = {name: digest for digest, name in map(str.split, (file.parent / 'SHA256SUMS').read_text().splitlines())}
+    if sums.get(file.name) != sha256(file):
+        raise BadInput(f'{file.stem}: its weights are damaged; install colorlab again')
     return file
 
 # %% ../nbs/extras/31_backends.ipynb #8764b244
 MODEL_SUFFIXES = '.safetensors', '.onnx'
 
+
 def assets() -> Path:
     "Where the package keeps its models."
-    return Path(find_spec('colorlab').origin).parent/'assets'
+    return Path(find_spec('colorlab').origin).parent / 'assets'
+
 
 def find_model(
-    name # a model file, the folder of a run, the name of a model in the package, or hf:OWNER/NAME on the Hugging Face hub
+    name,  # a model file, the folder of a run, the name of a model in the package, or hf:OWNER/NAME on the Hugging Face hub
 ) -> Path:
     "Where a model lies; `BadInput` with the names there are, if nowhere."
-    if str(name).startswith('hf:'): return pull_model(str(name).removeprefix('hf:'))
+    if str(name).startswith('hf:'):
+        return pull_model(str(name).removeprefix('hf:'))
     shipped = {f.stem: f for f in assets().glob('*.safetensors')}
     path = Path(name)
-    if path.is_dir(): path = path/'model.safetensors'
-    if path.is_file(): return undamaged(path) if path.resolve().parent == assets().resolve() else path
-    if str(name) in shipped: return undamaged(shipped[str(name)])
-    raise BadInput(f'{name}: there is no such model; give a file ({", ".join(MODEL_SUFFIXES)}), the folder of a run that has saved one, hf:OWNER/NAME, or one of: {", ".join(sorted(shipped))}')
+    if path.is_dir():
+        path = path / 'model.safetensors'
+    if path.is_file():
+        return undamaged(path) if path.resolve().parent == assets().resolve() else path
+    if str(name) in shipped:
+        return undamaged(shipped[str(name)])
+    raise BadInput(
+        f'{name}: there is no such model; give a file ({", ".join(MODEL_SUFFIXES)}), the folder of a run that has saved one, hf:OWNER/NAME, or one of: {", ".join(sorted(shipped))}'
+    )
 
 # %% ../nbs/extras/31_backends.ipynb #ec51dbbb
 @contextmanager
 def reaching(
-    repo:str # OWNER/NAME
+    repo: str,  # OWNER/NAME
 ):
     "Whatever goes wrong inside on the way to the Hugging Face hub becomes a `BadInput` of one line."
     log = logging.getLogger('huggingface_hub')
-    before,_ = log.level,log.setLevel(logging.ERROR) # it would report every attempt
-    try: yield
-    except Exception as e: # what fails on the way to a server can raise almost anything
+    before, _ = log.level, log.setLevel(logging.ERROR)  # it would report every attempt
+    try:
+        yield
+    except Exception as e:  # what fails on the way to a server can raise almost anything
         why = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
-        raise BadInput(f'hf:{repo}: cannot be reached ({why.rstrip(".")}); check the name, the network, and whether you are logged in (hf auth login)') from e
-    finally: log.setLevel(before)
+        raise BadInput(
+            f'hf:{repo}: cannot be reached ({why.rstrip(".")}); check the name, the network, and whether you are logged in (hf auth login)'
+        ) from e
+    finally:
+        log.setLevel(before)
+
 
 def pull_model(
-    repo:str # OWNER/NAME, and /FILE if it is not model.safetensors
+    repo: str,  # OWNER/NAME, and /FILE if it is not model.safetensors
 ) -> Path:
     "Download a model from the Hugging Face hub, once."
     from huggingface_hub import hf_hub_download
-    owner,name,file = (repo.split('/', 2) + ['model.safetensors'])[:3] if '/' in repo else (repo, '', '')
-    with reaching(repo): return Path(hf_hub_download(f'{owner}/{name}', file))
+
+    owner, name, file = (repo.split('/', 2) + ['model.safetensors'])[:3] if '/' in repo else (repo, '', '')
+    with reaching(repo):
+        return Path(hf_hub_download(f'{owner}/{name}', file))
 
 # %% ../nbs/extras/31_backends.ipynb #57d3c6af
 def mark(
-    name, # as the user said it
-    path:Path, # where that lies
-    header:dict # an ONNX file says whose weights it has
-) -> dict: # model, sha256
+    name,  # as the user said it
+    path: Path,  # where that lies
+    header: dict,  # an ONNX file says whose weights it has
+) -> dict:  # model, sha256
     "What to write into the files that a model colored."
-    called = str(name) if str(name).startswith('hf:') else path.stem if path.stem != 'model' else path.resolve().parent.name
+    called = (
+        str(name) if str(name).startswith('hf:') else path.stem if path.stem != 'model' else path.resolve().parent.name
+    )
     return dict(model=called, sha256=header.get('sha256') or sha256(path))
+
 
 class Network(NamedTuple):
     "A network that can be run, however that is done."
-    run:Callable # x -> y or a tuple whose first is y, all NumPy
-    header:dict # arch, args, space, size
-    takes:list # names of what it takes
-    hinted:bool # whether it takes hints
-    several:bool # whether it answers with a distribution, too
+
+    run: Callable  # x -> y or a tuple whose first is y, all NumPy
+    header: dict  # arch, args, space, size
+    takes: list  # names of what it takes
+    hinted: bool  # whether it takes hints
+    several: bool  # whether it answers with a distribution, too
 
 # %% ../nbs/extras/31_backends.ipynb #b9b2984e
 def torch_model(
-    path:Path,
-    device:str|None=None # by default the fastest there is
-) -> tuple: # a `Network`, and the `nn.Module` in it
+    path: Path,
+    device: str | None = None,  # by default the fastest there is
+) -> tuple:  # a `Network`, and the `nn.Module` in it
     "A model that runs in torch."
     import torch
+
     from colorlab.models import load_model
     from colorlab.training import default_device
-    model,header = load_model(path)
-    model,device = model.float(),device or default_device()
+
+    model, header = load_model(path)
+    model, device = model.float(), device or default_device()
     model.to(device)
+
     def run(x):
-        with torch.inference_mode(): said = model(torch.from_numpy(x).to(device))
+        with torch.inference_mode():
+            said = model(torch.from_numpy(x).to(device))
         return tuple(s.float().cpu().numpy() for s in said) if isinstance(said, tuple) else said.float().cpu().numpy()
-    return Network(run, header, list(signature(model.forward).parameters), getattr(model, 'hints', False), hasattr(model, 'bins')), model
+
+    return Network(
+        run, header, list(signature(model.forward).parameters), getattr(model, 'hints', False), hasattr(model, 'bins')
+    ), model
 
 # %% ../nbs/extras/31_backends.ipynb #010d3da0
 def onnx_model(
-    name, # what to call it
-    source # a path, or the bytes of a file
+    name,  # what to call it
+    source,  # a path, or the bytes of a file
 ) -> Network:
     "A model that runs in onnxruntime, on as many threads as this process may use."
     import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    options.log_severity_level = 4 # our own line says it
-    try: session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
-    except Exception as e: raise BadInput(f'{name}: is not a network that onnxruntime can run') from e # it has an error for every occasion
-    try: header = json.loads(session.get_modelmeta().custom_metadata_map['colorlab'])
-    except (KeyError, json.JSONDecodeError): header = None
-    if not isinstance(header, dict) or header.get('version') != 1 or header.get('space') not in SPACES or not isinstance(header.get('size'), int):
+    options.log_severity_level = 4  # our own line says it
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
+    except Exception as e:
+        raise BadInput(
+            f'{name}: is not a network that onnxruntime can run'
+        ) from e  # it has an error for every occasion
+    try:
+        header = json.loads(session.get_modelmeta().custom_metadata_map['colorlab'])
+    except (KeyError, json.JSONDecodeError):
+        header = None
+    if (
+        not isinstance(header, dict)
+        or header.get('version') != 1
+        or header.get('space') not in SPACES
+        or not isinstance(header.get('size'), int)
+    ):
         raise BadInput(f'{name}: is a network, but none that `colorlab export` of this version has written')
+
     def run(x):
         said = session.run(None, {'x': x})
         return tuple(said) if len(said) > 1 else said[0]
+
     takes = session.get_inputs()
-    return Network(run, header, [i.name for i in takes], takes[0].shape[1] > SPACES[header['space']].nx, len(session.get_outputs()) > 1)
+    return Network(
+        run,
+        header,
+        [i.name for i in takes],
+        takes[0].shape[1] > SPACES[header['space']].nx,
+        len(session.get_outputs()) > 1,
+    )

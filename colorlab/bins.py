@@ -7,172 +7,196 @@ __all__ = ['CORNERS', 'COOL', 'bin_table', 'color_bins', 'soft_bins', 'probabili
            'mean_chroma', 'vivid_color', 'accurate_color', 'spread', 'modes', 'hint_planes', 'honored']
 
 # %% ../nbs/extras/26_bins.ipynb #2dccbd24
+from functools import cache
+
 import numpy as np
 from array_api_compat import array_namespace
-from functools import cache
+
 from .lab import AB_MAX, rgb_to_lab
 
 # %% ../nbs/extras/26_bins.ipynb #f1a73987
 @cache
 def bin_table(
-    step:int=10 # of the grid, in units of Lab
-) -> np.ndarray: # integers (n, n): the number of the bin at a and b from −AB_MAX to AB_MAX, or −1
+    step: int = 10,  # of the grid, in units of Lab
+) -> np.ndarray:  # integers (n, n): the number of the bin at a and b from −AB_MAX to AB_MAX, or −1
     "Numbers for the points of the ab grid that colors of sRGB touch."
-    levels = np.linspace(0, 1, 52, dtype=np.float32) # every fifth byte
+    levels = np.linspace(0, 1, 52, dtype=np.float32)  # every fifth byte
     lab = rgb_to_lab(np.stack(np.meshgrid(levels, levels, levels)).reshape(3, 1, -1))[1:, 0]
-    low,n = np.floor((lab + AB_MAX)/step).astype(int),int(2*AB_MAX//step) + 1
+    low, n = np.floor((lab + AB_MAX) / step).astype(int), int(2 * AB_MAX // step) + 1
     touched = np.zeros((n, n), bool)
-    for da,db in CORNERS: touched[low[0] + da, low[1] + db] = True
+    for da, db in CORNERS:
+        touched[low[0] + da, low[1] + db] = True
     return np.where(touched, touched.cumsum().reshape(n, n) - 1, -1)
 
-CORNERS = (0,0),(0,1),(1,0),(1,1)
+
+CORNERS = (0, 0), (0, 1), (1, 0), (1, 1)
 
 # %% ../nbs/extras/26_bins.ipynb #17b3c0f3
-def color_bins(step:int=10) -> np.ndarray: # float32 (Q, 2): a and b, units of Lab
+def color_bins(step: int = 10) -> np.ndarray:  # float32 (Q, 2): a and b, units of Lab
     "The colors of the bins."
-    return (np.argwhere(bin_table(step) >= 0)*step - AB_MAX).astype(np.float32)
+    return (np.argwhere(bin_table(step) >= 0) * step - AB_MAX).astype(np.float32)
 
 # %% ../nbs/extras/26_bins.ipynb #6bb9cbcc
 def soft_bins(
-    ab, # (N, 2, h, w) in −1..1, colors of sRGB or means of such
-    table, # of `bin_table`, in the same library and on the same device
-    step:int=10
-) -> tuple: # bins, integers (N, 4, h, w), and their shares, which sum to 1
+    ab,  # (N, 2, h, w) in −1..1, colors of sRGB or means of such
+    table,  # of `bin_table`, in the same library and on the same device
+    step: int = 10,
+) -> tuple:  # bins, integers (N, 4, h, w), and their shares, which sum to 1
     "The four bins around each color."
     xp = array_namespace(ab)
-    at = (ab + 1)*(AB_MAX/step)
+    at = (ab + 1) * (AB_MAX / step)
     low = xp.floor(xp.clip(at, 0, table.shape[0] - 1.001))
-    rest,low = at - low,xp.astype(low, xp.int64)
-    number = xp.stack([table[low[:,0] + da, low[:,1] + db] for da,db in CORNERS], axis=1)
-    share = xp.stack([(rest[:,0] if da else 1 - rest[:,0])*(rest[:,1] if db else 1 - rest[:,1]) for da,db in CORNERS], axis=1)
-    return xp.clip(number, 0, None),share
+    rest, low = at - low, xp.astype(low, xp.int64)
+    number = xp.stack([table[low[:, 0] + da, low[:, 1] + db] for da, db in CORNERS], axis=1)
+    share = xp.stack(
+        [(rest[:, 0] if da else 1 - rest[:, 0]) * (rest[:, 1] if db else 1 - rest[:, 1]) for da, db in CORNERS], axis=1
+    )
+    return xp.clip(number, 0, None), share
 
 # %% ../nbs/extras/26_bins.ipynb #c45e166b
 def probabilities(
-    logits, # (N, Q, h, w)
-    temperature:float=1. # below 1 the likely becomes likelier
-): # same shape, sums to 1 over Q
+    logits,  # (N, Q, h, w)
+    temperature: float = 1.0,  # below 1 the likely becomes likelier
+):  # same shape, sums to 1 over Q
     "Softmax over the bins."
     xp = array_namespace(logits)
-    sharp = logits/temperature
+    sharp = logits / temperature
     grown = xp.exp(sharp - xp.max(sharp, axis=1, keepdims=True))
-    return grown/xp.sum(grown, axis=1, keepdims=True)
+    return grown / xp.sum(grown, axis=1, keepdims=True)
+
 
 def mean_color(
-    p, # probabilities, (N, Q, h, w)
-    bins # (Q, 2), units of Lab
-): # (N, 2, h, w)
+    p,  # probabilities, (N, Q, h, w)
+    bins,  # (Q, 2), units of Lab
+):  # (N, 2, h, w)
     "The mean color of each distribution."
     xp = array_namespace(p)
-    return xp.moveaxis(xp.tensordot(p, bins, axes=([1],[0])), -1, 1)
+    return xp.moveaxis(xp.tensordot(p, bins, axes=([1], [0])), -1, 1)
 
-COOL = .38 # the temperature that Zhang and others took
+
+COOL = 0.38  # the temperature that Zhang and others took
+
 
 def annealed_mean(
-    logits, bins, # (N, Q, h, w); (Q, 2) in units of Lab
-    temperature:float=COOL # 1 is the plain mean; toward 0, the most likely bin
-): # (N, 2, h, w)
+    logits,
+    bins,  # (N, Q, h, w); (Q, 2) in units of Lab
+    temperature: float = COOL,  # 1 is the plain mean; toward 0, the most likely bin
+):  # (N, 2, h, w)
     "One color out of many: the mean of a sharpened distribution (Zhang and others, 2016)."
     return mean_color(probabilities(logits, temperature), bins)
 
 # %% ../nbs/extras/26_bins.ipynb #ab335d08
 def agreed(
-    values, # NumPy (C, h, w)
-    L, # (h, w), L* from 0 to 100
-    pull:float=30., # how much a neighbor counts, beside what was said at the place itself
-    edge:float=3., # a step of so many units of L* between two neighbors weakens their pull to 1/e
-    trust=1. # how much what was said counts, everywhere or (h, w)
-) -> np.ndarray: # float32 (C, h, w)
+    values,  # NumPy (C, h, w)
+    L,  # (h, w), L* from 0 to 100
+    pull: float = 30.0,  # how much a neighbor counts, beside what was said at the place itself
+    edge: float = 3.0,  # a step of so many units of L* between two neighbors weakens their pull to 1/e
+    trust=1.0,  # how much what was said counts, everywhere or (h, w)
+) -> np.ndarray:  # float32 (C, h, w)
     "Values smoothed within edges: the least squares of Farbman and others (2008)."
     from scipy.sparse import coo_array, diags_array
     from scipy.sparse.linalg import splu
+
     n = np.arange(L.size).reshape(L.shape)
-    pairs = np.concatenate([np.stack([n[:,:-1], n[:,1:]]).reshape(2, -1), np.stack([n[:-1], n[1:]]).reshape(2, -1)], 1)
-    pulls = pull*np.exp(-np.abs(np.diff(L.ravel()[pairs], axis=0)[0].astype(float))/edge)
+    pairs = np.concatenate(
+        [np.stack([n[:, :-1], n[:, 1:]]).reshape(2, -1), np.stack([n[:-1], n[1:]]).reshape(2, -1)], 1
+    )
+    pulls = pull * np.exp(-np.abs(np.diff(L.ravel()[pairs], axis=0)[0].astype(float)) / edge)
     W = coo_array((pulls, tuple(pairs)), (L.size, L.size))
     W = W + W.T
     trust = np.broadcast_to(np.asarray(trust, float), L.shape).ravel()
     system = diags_array(trust + W.sum(1)) - W
-    return splu(system.tocsc()).solve((values.reshape(len(values), -1)*trust).T).T.reshape(values.shape).astype(np.float32)
+    return (
+        splu(system.tocsc())
+        .solve((values.reshape(len(values), -1) * trust).T)
+        .T.reshape(values.shape)
+        .astype(np.float32)
+    )
 
 # %% ../nbs/extras/26_bins.ipynb #494f2716
 def mean_chroma(
-    p, # probabilities, NumPy (N, Q, h, w)
-    bins # (Q, 2), units of Lab
-) -> np.ndarray: # (N, h, w), units of Lab
+    p,  # probabilities, NumPy (N, Q, h, w)
+    bins,  # (Q, 2), units of Lab
+) -> np.ndarray:  # (N, h, w), units of Lab
     "How colorful each place is on average over its distribution; the chroma of its mean color is never more."
-    return np.tensordot(p, np.linalg.norm(bins, axis=1), axes=([1],[0]))
+    return np.tensordot(p, np.linalg.norm(bins, axis=1), axes=([1], [0]))
+
 
 def vivid_color(
-    ab, # NumPy (2, h, w), units of Lab: one more opinion, such as a direct estimate
-    logits, bins, # (1, Q, h, w); (Q, 2) in units of Lab
-    L, # (h, w), L* from 0 to 100
-    share:float=.92 # of the mean chroma
-) -> np.ndarray: # float32 (2, h, w), units of Lab
+    ab,  # NumPy (2, h, w), units of Lab: one more opinion, such as a direct estimate
+    logits,
+    bins,  # (1, Q, h, w); (Q, 2) in units of Lab
+    L,  # (h, w), L* from 0 to 100
+    share: float = 0.92,  # of the mean chroma
+) -> np.ndarray:  # float32 (2, h, w), units of Lab
     "The hue on which two opinions and the neighbors agree, as strong as the distribution is colorful around there."
     p = probabilities(logits, COOL)
-    both = agreed((mean_color(p, bins)[0] + 1.5*ab)/2, L) # a direct estimate is paler: what counts here is the hue
-    there,have = agreed(np.concatenate([mean_chroma(p, bins), np.linalg.norm(both, axis=0)[None]]), L, pull=300, edge=10) # strength varies slowly
-    return both*np.clip(share*there/np.maximum(have, 1), .8, 3)
+    both = agreed((mean_color(p, bins)[0] + 1.5 * ab) / 2, L)  # a direct estimate is paler: what counts here is the hue
+    there, have = agreed(
+        np.concatenate([mean_chroma(p, bins), np.linalg.norm(both, axis=0)[None]]), L, pull=300, edge=10
+    )  # strength varies slowly
+    return both * np.clip(share * there / np.maximum(have, 1), 0.8, 3)
 
 # %% ../nbs/extras/26_bins.ipynb #b5fd7944
 def accurate_color(
-    ab, # NumPy (2, h, w), units of Lab: a direct estimate
-    logits, bins, # (1, Q, h, w); (Q, 2) in units of Lab
-    L, # (h, w), L* from 0 to 100
-    gray:float=10. # a chroma up to this is none
-) -> np.ndarray: # float32 (2, h, w), units of Lab
+    ab,  # NumPy (2, h, w), units of Lab: a direct estimate
+    logits,
+    bins,  # (1, Q, h, w); (Q, 2) in units of Lab
+    L,  # (h, w), L* from 0 to 100
+    gray: float = 10.0,  # a chroma up to this is none
+) -> np.ndarray:  # float32 (2, h, w), units of Lab
     "What was estimated, as far as the neighbors agree, and as strong as it is likely that there is any color."
     p = probabilities(logits)[0]
-    return agreed(ab, L)*p[np.linalg.norm(bins, axis=1) > gray].sum(0)
+    return agreed(ab, L) * p[np.linalg.norm(bins, axis=1) > gray].sum(0)
 
 # %% ../nbs/extras/26_bins.ipynb #a0467f97
-def spread(logits, bins): # (N, 1, h, w), units of Lab
+def spread(logits, bins):  # (N, 1, h, w), units of Lab
     "How far colors lie from their mean: the root of the mean squared distance."
-    xp,p = array_namespace(logits),probabilities(logits)
+    xp, p = array_namespace(logits), probabilities(logits)
     mean = mean_color(p, bins)
-    squares = xp.tensordot(p, xp.sum(bins*bins, axis=1), axes=([1],[0]))
-    return xp.sqrt(xp.clip(squares - xp.sum(mean*mean, axis=1), 0, None))[:, None]
+    squares = xp.tensordot(p, xp.sum(bins * bins, axis=1), axes=([1], [0]))
+    return xp.sqrt(xp.clip(squares - xp.sum(mean * mean, axis=1), 0, None))[:, None]
 
 # %% ../nbs/extras/26_bins.ipynb #ad60b7b0
 def modes(
-    p, # NumPy (Q,): probabilities at one place
-    bins, # (Q, 2), units of Lab
-    k:int=3, apart:float=25. # how many, and how far from each other at least, in units of Lab
-) -> np.ndarray: # (k, 2) or fewer
+    p,  # NumPy (Q,): probabilities at one place
+    bins,  # (Q, 2), units of Lab
+    k: int = 3,
+    apart: float = 25.0,  # how many, and how far from each other at least, in units of Lab
+) -> np.ndarray:  # (k, 2) or fewer
     "The likeliest colors that differ from each other, as far as there are any."
-    far = np.linalg.norm(bins[:,None] - bins, axis=-1)
-    near = np.exp(-(far/(apart/2))**2)
-    mass,found = near@p,[]
-    while len(found) < k and mass.max() > .02*(near@p).max(): # less is noise
+    far = np.linalg.norm(bins[:, None] - bins, axis=-1)
+    near = np.exp(-((far / (apart / 2)) ** 2))
+    mass, found = near @ p, []
+    while len(found) < k and mass.max() > 0.02 * (near @ p).max():  # less is noise
         best = mass.argmax()
-        weight = near[best]*p*(mass > 0)
-        found.append(weight@bins/weight.sum()) # between the points of the grid
+        weight = near[best] * p * (mass > 0)
+        found.append(weight @ bins / weight.sum())  # between the points of the grid
         mass = np.where(far[best] < apart, 0, mass)
     return np.array(found)
 
 # %% ../nbs/extras/26_bins.ipynb #cca3ce3c
 def hint_planes(
-    hints, # (y, x, a, b) each: the place in pixels of the picture that the network sees, the color in units of Lab
-    size:tuple, # height and width of that picture
-    radius:int=2 # a hint is a square of 2·radius + 1 pixels
-) -> np.ndarray: # float32 (3, h, w): a and b in −1..1, and 1 where there is a hint
+    hints,  # (y, x, a, b) each: the place in pixels of the picture that the network sees, the color in units of Lab
+    size: tuple,  # height and width of that picture
+    radius: int = 2,  # a hint is a square of 2·radius + 1 pixels
+) -> np.ndarray:  # float32 (3, h, w): a and b in −1..1, and 1 where there is a hint
     "Hints as a network sees them; later ones lie on top."
     planes = np.zeros((3, *size), np.float32)
-    for y,x,a,b in hints:
-        rows,columns = (slice(max(0, int(c) - radius), int(c) + radius + 1) for c in (y, x))
-        planes[:, rows, columns] = np.array([a/AB_MAX, b/AB_MAX, 1], np.float32)[:, None, None]
+    for y, x, a, b in hints:
+        rows, columns = (slice(max(0, int(c) - radius), int(c) + radius + 1) for c in (y, x))
+        planes[:, rows, columns] = np.array([a / AB_MAX, b / AB_MAX, 1], np.float32)[:, None, None]
     return planes
 
 # %% ../nbs/extras/26_bins.ipynb #1db2a59e
 def honored(
-    ab, # NumPy (2, h, w), units of Lab
-    hints, # (y, x, a, b) each: the place in pixels of `ab`, the color in units of Lab
-    L # (h, w), L* from 0 to 100
-) -> np.ndarray: # (2, h, w)
+    ab,  # NumPy (2, h, w), units of Lab
+    hints,  # (y, x, a, b) each: the place in pixels of `ab`, the color in units of Lab
+    L,  # (h, w), L* from 0 to 100
+) -> np.ndarray:  # (2, h, w)
     "Colors that are what the hints say where these are given."
-    missing,trust = np.zeros_like(ab),np.ones(L.shape)
-    for y,x,a,b in hints:
-        missing[:,int(y),int(x)] = np.array([a, b]) - ab[:,int(y),int(x)]
-        trust[int(y),int(x)] = 1e5
+    missing, trust = np.zeros_like(ab), np.ones(L.shape)
+    for y, x, a, b in hints:
+        missing[:, int(y), int(x)] = np.array([a, b]) - ab[:, int(y), int(x)]
+        trust[int(y), int(x)] = 1e5
     return ab + agreed(missing, L, trust=trust)

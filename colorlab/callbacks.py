@@ -10,20 +10,22 @@ __all__ = ['History', 'plot_curves', 'Samples', 'random_state', 'set_random_stat
 # %% ../nbs/08_callbacks.ipynb #8fc694ee
 import ctypes
 import io
-import numpy as np
-import pandas as pd
 import pickle
 import random
 import re
-import torch
 from copy import deepcopy
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import torch
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
-from time import perf_counter
 from torch import nn
 from torch.amp import GradScaler
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
+
 from .images import BadInput, rgb_to_img, whole_file
 from .metrics import score, space_floors
 from .models import build, first, predict, save_model
@@ -32,111 +34,165 @@ from .runs import PRECISIONS, Run, Settings
 # %% ../nbs/08_callbacks.ipynb #91d97022
 class History(Callback):
     "One row an epoch: losses, PSNR, ab-RMSE and colorfulness on the validation photos, seconds. Kept in `history.csv`."
+
     order = 60
-    def __init__(self, run:Run, extras=()): self.run_folder,self.rows,self.first,self.extras = run,[],0,extras
+
+    def __init__(self, run: Run, extras=()):
+        self.run_folder, self.rows, self.first, self.extras = run, [], 0, extras
 
     def before_epoch(self):
-        self.began,self.sums,self.scores = perf_counter(),{True: [0.,0], False: [0.,0]},[]
+        self.began, self.sums, self.scores = perf_counter(), {True: [0.0, 0], False: [0.0, 0]}, []
 
     def after_batch(self):
         total = self.sums[self.training]
-        total[0] += self.loss.detach()*len(self.xb[0]); total[1] += len(self.xb[0])
-        if not self.training: self.scores.append(self.score_batch())
+        total[0] += self.loss.detach() * len(self.xb[0])
+        total[1] += len(self.xb[0])
+        if not self.training:
+            self.scores.append(self.score_batch())
 
     def score_batch(self) -> pd.DataFrame:
-        space,x = self.dls.train.space,self.xb[0]
+        space, x = self.dls.train.space, self.xb[0]
         return score(space.merge(x, first(self.pred).float()), space.merge(x, self.yb[0]))
 
     def after_epoch(self):
-        if self.epoch < self.first: return # an epoch that the run already has
-        train,val = (float(total/max(n, 1)) for total,n in (self.sums[True], self.sums[False]))
-        before = self.rows[-1]['seconds'] if self.rows else 0.
-        self.rows.append(dict(epoch=self.epoch+1, train_loss=train, val_loss=val, **self.columns(), **pd.concat(self.scores).mean(),
-                              lr=float(self.opt.hypers[-1]['lr']), seconds=before + perf_counter() - self.began))
+        if self.epoch < self.first:
+            return  # an epoch that the run already has
+        train, val = (float(total / max(n, 1)) for total, n in (self.sums[True], self.sums[False]))
+        before = self.rows[-1]['seconds'] if self.rows else 0.0
+        self.rows.append(
+            dict(
+                epoch=self.epoch + 1,
+                train_loss=train,
+                val_loss=val,
+                **self.columns(),
+                **pd.concat(self.scores).mean(),
+                lr=float(self.opt.hypers[-1]['lr']),
+                seconds=before + perf_counter() - self.began,
+            )
+        )
         self.write()
 
-    def columns(self) -> dict: # name -> number
+    def columns(self) -> dict:  # name -> number
         "What the callbacks of the settings have to add."
-        return {name: value for cb in self.extras if hasattr(type(cb), 'columns') for name,value in cb.columns().items()}
+        return {
+            name: value for cb in self.extras if hasattr(type(cb), 'columns') for name, value in cb.columns().items()
+        }
 
     def write(self):
-        with whole_file(self.run_folder/'history.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
+        with whole_file(self.run_folder / 'history.csv') as part:
+            pd.DataFrame(self.rows).to_csv(part, index=False)
 
 # %% ../nbs/08_callbacks.ipynb #6b2b06ab
 def plot_curves(
-    history:pd.DataFrame, # as in `history.csv`
-    floors:pd.DataFrame   # as in `floors.csv`
+    history: pd.DataFrame,  # as in `history.csv`
+    floors: pd.DataFrame,  # as in `floors.csv`
 ):
     "Losses, PSNR and ab-RMSE over the epochs, floors dotted, and an adversary's losses (R0.16, R1.8); returns the matplotlib figure."
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
-    more = [name for name in history if name.endswith('_loss') and name not in ('train_loss','val_loss')]
-    drawn = {floor: color for floor,color in (('gray','0.5'), ('mean-ab','peru'), ('bicubic','peru')) if floor in floors.index}
-    names = ['loss','psnr'] + ['ab_rmse']*('gray' in drawn) + ['adversary']*bool(more)
-    fig = Figure(figsize=(10*len(names)/3, 2.8), layout='constrained')
+
+    more = [name for name in history if name.endswith('_loss') and name not in ('train_loss', 'val_loss')]
+    drawn = {
+        floor: color
+        for floor, color in (('gray', '0.5'), ('mean-ab', 'peru'), ('bicubic', 'peru'))
+        if floor in floors.index
+    }
+    names = ['loss', 'psnr'] + ['ab_rmse'] * ('gray' in drawn) + ['adversary'] * bool(more)
+    fig = Figure(figsize=(10 * len(names) / 3, 2.8), layout='constrained')
     panels = dict(zip(names, fig.subplots(1, len(names))))
-    styles = [('C0' if 'adv' in name else 'C1') + '--'*name.startswith('val') for name in more]
-    if more: history.plot('epoch', more, style=styles, ax=panels['adversary'], title='adversary').legend([name.replace('_',' ') for name in more], frameon=False)
-    for name,style in (('train_loss','-'), ('val_loss','--')): panels['loss'].plot(history.epoch, history[name], style, label=name.replace('_',' '))
-    panels['loss'].legend(frameon=False); panels['loss'].set_title('loss')
-    for name,title in (('psnr','PSNR on validation photos, dB'), ('ab_rmse','ab-RMSE on validation photos')):
-        if name not in names: continue
+    styles = [('C0' if 'adv' in name else 'C1') + '--' * name.startswith('val') for name in more]
+    if more:
+        history.plot('epoch', more, style=styles, ax=panels['adversary'], title='adversary').legend(
+            [name.replace('_', ' ') for name in more], frameon=False
+        )
+    for name, style in (('train_loss', '-'), ('val_loss', '--')):
+        panels['loss'].plot(history.epoch, history[name], style, label=name.replace('_', ' '))
+    panels['loss'].legend(frameon=False)
+    panels['loss'].set_title('loss')
+    for name, title in (('psnr', 'PSNR on validation photos, dB'), ('ab_rmse', 'ab-RMSE on validation photos')):
+        if name not in names:
+            continue
         panels[name].plot(history.epoch, history[name], marker='o' if len(history) < 3 else None)
-        for floor,color in drawn.items():
-            y,above = floors[name][floor],floors[name][floor] == floors[name][[*drawn]].max()
+        for floor, color in drawn.items():
+            y, above = floors[name][floor], floors[name][floor] == floors[name][[*drawn]].max()
             panels[name].axhline(y, ls=':', color=color)
-            panels[name].annotate(floor, (1, y), xycoords=('axes fraction','data'), xytext=(-2, 2 if above else -2),
-                                  textcoords='offset points', ha='right', va='bottom' if above else 'top', fontsize=8, color=color)
+            panels[name].annotate(
+                floor,
+                (1, y),
+                xycoords=('axes fraction', 'data'),
+                xytext=(-2, 2 if above else -2),
+                textcoords='offset points',
+                ha='right',
+                va='bottom' if above else 'top',
+                fontsize=8,
+                color=color,
+            )
         panels[name].set_title(title)
-    for ax in panels.values(): ax.set_xlabel('epoch'); ax.xaxis.set_major_locator(MaxNLocator(integer=True)); ax.spines[['top','right']].set_visible(False)
+    for ax in panels.values():
+        ax.set_xlabel('epoch')
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.spines[['top', 'right']].set_visible(False)
     return fig
 
 # %% ../nbs/08_callbacks.ipynb #7e4a15ee
 class Samples(Callback):
     "Pictures of the same validation photos over the run, in `samples/`, and the curves with them."
+
     order = 61
-    def __init__(self, run:Run, epochs:list, n:int=6, seed:int=42):
-        self.run_folder,self.n,self.at,self.seed = run,n,epochs,seed
+
+    def __init__(self, run: Run, epochs: list, n: int = 6, seed: int = 42):
+        self.run_folder, self.n, self.at, self.seed = run, n, epochs, seed
 
     def before_fit(self):
-        chosen = np.random.default_rng(self.seed).permutation(len(self.dls.valid.dataset))[:self.n]
-        bs,picked = self.dls.valid.bs,{}
-        for n,(xb,yb) in enumerate(self.dls.valid): picked |= {i: (xb[i-n*bs], yb[i-n*bs]) for i in chosen if i//bs == n}
-        self.x,self.y = (torch.stack(t) for t in zip(*(picked[i] for i in chosen)))
+        chosen = np.random.default_rng(self.seed).permutation(len(self.dls.valid.dataset))[: self.n]
+        bs, picked = self.dls.valid.bs, {}
+        for n, (xb, yb) in enumerate(self.dls.valid):
+            picked |= {i: (xb[i - n * bs], yb[i - n * bs]) for i in chosen if i // bs == n}
+        self.x, self.y = (torch.stack(t) for t in zip(*(picked[i] for i in chosen)))
 
     def after_epoch(self):
-        if self.epoch < self.history.first or self.epoch+1 not in (*self.at, self.n_epoch): return
+        if self.epoch < self.history.first or self.epoch + 1 not in (*self.at, self.n_epoch):
+            return
         space = self.dls.train.space
         self.model.eval()
-        with torch.no_grad(): pred = space.merge(self.x, predict(self.model, self.x).float())
+        with torch.no_grad():
+            pred = space.merge(self.x, predict(self.model, self.x).float())
         truth = space.merge(self.x, self.y)
         rows = torch.cat([next(iter(space_floors(space, self.x, self.y).values())), pred, truth])
-        with whole_file(self.run_folder/'samples'/f'epoch-{self.epoch+1:04}.jpg') as part:
-            rgb_to_img(make_grid(rows, nrow=len(self.x), pad_value=1.)).save(part, 'JPEG', quality=90)
-        with whole_file(self.run_folder/'curves.png') as part:
+        with whole_file(self.run_folder / 'samples' / f'epoch-{self.epoch + 1:04}.jpg') as part:
+            rgb_to_img(make_grid(rows, nrow=len(self.x), pad_value=1.0)).save(part, 'JPEG', quality=90)
+        with whole_file(self.run_folder / 'curves.png') as part:
             plot_curves(pd.DataFrame(self.history.rows), self.run_folder.floors()).savefig(part, format='png', dpi=100)
 
 # %% ../nbs/08_callbacks.ipynb #df89b6c3
 def random_state() -> dict:
     "The state of every random generator that training may use, in types that load safely."
-    kind,keys,*rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return dict(torch=torch.get_rng_state(), cuda=cuda, python=random.getstate(),
-                numpy=[kind, torch.from_numpy(keys.astype(np.int64)), *rest])
+    return dict(
+        torch=torch.get_rng_state(),
+        cuda=cuda,
+        python=random.getstate(),
+        numpy=[kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+    )
 
-def set_random_state(state:dict):
+
+def set_random_state(state: dict):
     "Put every random generator back; the number of GPUs may have changed."
     torch.set_rng_state(state['torch'])
-    if len(state['cuda']) == torch.cuda.device_count(): torch.cuda.set_rng_state_all(state['cuda'])
+    if len(state['cuda']) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state['cuda'])
     random.setstate(state['python'])
-    kind,keys,*rest = state['numpy']
+    kind, keys, *rest = state['numpy']
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
 
 # %% ../nbs/08_callbacks.ipynb #9cc646ca
 def plain(o):
     "Nested lists and dicts of tensors and Python numbers only, which load without running any code."
-    if isinstance(o, dict): return {k: plain(v) for k,v in o.items()}
-    if isinstance(o, (list, tuple)): return type(o)(plain(v) for v in o) if type(o) in (list, tuple) else [plain(v) for v in o]
+    if isinstance(o, dict):
+        return {k: plain(v) for k, v in o.items()}
+    if isinstance(o, (list, tuple)):
+        return type(o)(plain(v) for v in o) if type(o) in (list, tuple) else [plain(v) for v in o]
     return o.item() if isinstance(o, np.generic) else o
 
 # %% ../nbs/08_callbacks.ipynb #3c87c761
@@ -149,146 +205,229 @@ def as_bytes(state) -> bytes:
 # %% ../nbs/08_callbacks.ipynb #a6a6ad80
 class Checkpoints(Callback):
     "After an epoch, all that is needed to go on exactly; the last two are kept. And the model, ready to use."
+
     order = 62
-    def __init__(self, run:Run, settings:Settings, seconds:float=15., keep:int=2, extras=()):
-        self.run_folder,self.settings,self.seconds,self.keep,self.last,self.extras = run,settings,seconds,keep,-np.inf,extras
+
+    def __init__(self, run: Run, settings: Settings, seconds: float = 15.0, keep: int = 2, extras=()):
+        self.run_folder, self.settings, self.seconds, self.keep, self.last, self.extras = (
+            run,
+            settings,
+            seconds,
+            keep,
+            -np.inf,
+            extras,
+        )
 
     def after_epoch(self):
-        last_epoch = self.epoch+1 == self.n_epoch
-        if self.epoch < self.history.first or not (last_epoch or perf_counter()-self.last >= self.seconds): return
+        last_epoch = self.epoch + 1 == self.n_epoch
+        if self.epoch < self.history.first or not (last_epoch or perf_counter() - self.last >= self.seconds):
+            return
         scaler = self.learn.scaler.state_dict() if hasattr(self.learn, 'scaler') else {}
-        state = dict(epochs=self.epoch+1, model=self.model.state_dict(), opt=self.opt.state_dict(), scaler=scaler,
-                     random=random_state(), history=self.history.rows,
-                     callbacks=[cb.state_dict() if hasattr(type(cb), 'state_dict') else {} for cb in self.extras])
-        s = self.settings # the models first: a run that counts as finished must have them
+        state = dict(
+            epochs=self.epoch + 1,
+            model=self.model.state_dict(),
+            opt=self.opt.state_dict(),
+            scaler=scaler,
+            random=random_state(),
+            history=self.history.rows,
+            callbacks=[cb.state_dict() if hasattr(type(cb), 'state_dict') else {} for cb in self.extras],
+        )
+        s = self.settings  # the models first: a run that counts as finished must have them
         for cb in self.extras:
-            if hasattr(type(cb), 'save'): cb.save(self.run_folder, s)
-        save_model(self.model, self.run_folder/'model.safetensors', s.arch, s.args, s.space, s.size)
-        with whole_file(self.run_folder/'checkpoints'/f'epoch-{self.epoch+1:04}.pt') as part:
+            if hasattr(type(cb), 'save'):
+                cb.save(self.run_folder, s)
+        save_model(self.model, self.run_folder / 'model.safetensors', s.arch, s.args, s.space, s.size)
+        with whole_file(self.run_folder / 'checkpoints' / f'epoch-{self.epoch + 1:04}.pt') as part:
             part.write_bytes(as_bytes(plain(state)))
-        for old in self.run_folder.checkpoints()[:-self.keep]: old.unlink()
+        for old in self.run_folder.checkpoints()[: -self.keep]:
+            old.unlink()
         self.last = perf_counter()
 
 # %% ../nbs/08_callbacks.ipynb #04bee142
-def load_checkpoint(run:Run) -> dict|None: # None if the run has none yet
+def load_checkpoint(run: Run) -> dict | None:  # None if the run has none yet
     "The newest checkpoint that is whole. Nothing in it is executed."
     for path in reversed(run.checkpoints()):
-        try: return torch.load(path, map_location='cpu', weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as e: print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before')
+        try:
+            return torch.load(path, map_location='cpu', weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as e:
+            print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before')
 
 # %% ../nbs/08_callbacks.ipynb #5001203c
 class NotFinite(BadInput):
     "The loss became infinite or NaN."
 
+
 class StopIfNotFinite(Callback):
     "Stop at the first loss that is not a finite number, before it can reach a checkpoint."
-    order = -5 # before anything else can use the loss
-    def __init__(self, run:Run): self.run_folder = run
-    def after_loss(self): self.check(self.loss)
-    def check(self, loss, name:str='loss'):
-        if torch.isfinite(loss): return
+
+    order = -5  # before anything else can use the loss
+
+    def __init__(self, run: Run):
+        self.run_folder = run
+
+    def after_loss(self):
+        self.check(self.loss)
+
+    def check(self, loss, name: str = 'loss'):
+        if torch.isfinite(loss):
+            return
         saved = self.run_folder.checkpoints()
         kept = f'the last good checkpoint is {saved[-1].name}' if saved else 'there is no checkpoint yet'
-        raise NotFinite(f'the {name} is {float(loss)} in epoch {self.epoch+1}, batch {self.iter+1}; {kept}; '
-                        'start a new run with a lower lr, or with precision bf16 or float32')
+        raise NotFinite(
+            f'the {name} is {float(loss)} in epoch {self.epoch + 1}, batch {self.iter + 1}; {kept}; '
+            'start a new run with a lower lr, or with precision bf16 or float32'
+        )
 
 # %% ../nbs/08_callbacks.ipynb #ec2c67dd
 class Float32:
     "Mixed into a layer: it computes in full precision, whatever autocast says."
-    def forward(self, x):
-        with torch.autocast(x.device.type, enabled=False): return super().forward(x.float())
 
-def depthwise_in_float32(model:nn.Module):
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+def depthwise_in_float32(model: nn.Module):
     "Keep convolutions that look at each channel alone out of half precision."
     for m in model.modules():
-        if isinstance(m, nn.Conv2d) and m.groups > 1 and not isinstance(m, Float32): m.__class__ = type(type(m).__name__, (Float32, type(m)), {})
+        if isinstance(m, nn.Conv2d) and m.groups > 1 and not isinstance(m, Float32):
+            m.__class__ = type(type(m).__name__, (Float32, type(m)), {})
 
 # %% ../nbs/08_callbacks.ipynb #e10420e7
 def keep_memory():
     "Let the C library of Linux keep, for the life of this process, what one step frees for the next."
-    try: mallopt = ctypes.CDLL('libc.so.6').mallopt
-    except (OSError, AttributeError): return # another system, which does otherwise
-    for parameter,value in ((-4, 0), (-1, -1), (-2, 2**26)): mallopt(parameter, value) # M_MMAP_MAX: no pieces apart; M_TRIM_THRESHOLD: nothing back; M_TOP_PAD: 64 MiB at a time
+    try:
+        mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError):
+        return  # another system, which does otherwise
+    for parameter, value in ((-4, 0), (-1, -1), (-2, 2**26)):
+        mallopt(
+            parameter, value
+        )  # M_MMAP_MAX: no pieces apart; M_TRIM_THRESHOLD: nothing back; M_TOP_PAD: 64 MiB at a time
 
 # %% ../nbs/08_callbacks.ipynb #ff6b65ba
 class Precision(MixedPrecision):
     "Mixed precision (fp16 with a loss scaler, or bf16) on any device."
-    def __init__(self, amp_mode:str, scaler:dict=None):
+
+    def __init__(self, amp_mode: str, scaler: dict = None):
         super().__init__(amp_mode)
         self.saved = scaler
+
     def before_fit(self):
         device = torch.device(self.dls.device).type
         self.autocast = torch.autocast(device, PRECISIONS[self.amp_mode.value])
-        if device == 'cpu': depthwise_in_float32(self.model)
-        self.learn.scaler,self.scales = GradScaler(device, enabled=self.amp_mode.value == 'fp16'),[]
-        if self.saved: self.learn.scaler.load_state_dict(self.saved)
+        if device == 'cpu':
+            depthwise_in_float32(self.model)
+        self.learn.scaler, self.scales = GradScaler(device, enabled=self.amp_mode.value == 'fp16'), []
+        if self.saved:
+            self.learn.scaler.load_state_dict(self.saved)
 
 # %% ../nbs/08_callbacks.ipynb #cde8ec25
 class Progress(Callback):
     "One bar for the whole run, with the last score beside that of the first floor; where nobody watches, a line an epoch."
+
     order = 63
-    def __init__(self, floors:pd.DataFrame): self.floor = f'{floors.index[0]} {floors.psnr.iloc[0]:.2f}'
+
+    def __init__(self, floors: pd.DataFrame):
+        self.floor = f'{floors.index[0]} {floors.psnr.iloc[0]:.2f}'
+
     def before_fit(self):
-        done,total = self.history.first*len(self.dls.train),self.n_epoch*len(self.dls.train)
-        self.bar = tqdm(total=total, initial=done, unit='batch', smoothing=.05, desc='learning')
+        done, total = self.history.first * len(self.dls.train), self.n_epoch * len(self.dls.train)
+        self.bar = tqdm(total=total, initial=done, unit='batch', smoothing=0.05, desc='learning')
+
     def after_batch(self):
-        if self.training: self.bar.update()
+        if self.training:
+            self.bar.update()
+
     def after_epoch(self):
-        if self.epoch < self.history.first: return
-        news = f'epoch {self.epoch+1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} ({self.floor})'
-        news += ''.join(f', {name} {value:.3f}' for name,value in self.history.columns().items() if not name.startswith('val'))
-        if self.bar.disable: print(news, flush=True)
-        else: self.bar.set_postfix_str(news)
-    def after_fit(self): self.bar.close()
+        if self.epoch < self.history.first:
+            return
+        news = f'epoch {self.epoch + 1}/{self.n_epoch}, PSNR {self.history.rows[-1]["psnr"]:.2f} ({self.floor})'
+        news += ''.join(
+            f', {name} {value:.3f}' for name, value in self.history.columns().items() if not name.startswith('val')
+        )
+        if self.bar.disable:
+            print(news, flush=True)
+        else:
+            self.bar.set_postfix_str(news)
+
+    def after_fit(self):
+        self.bar.close()
 
 # %% ../nbs/08_callbacks.ipynb #4613bd97
 class Frozen(Callback):
     "Weights whose names match a pattern do not learn, and the layers that hold only such stay as they are (R3.8)."
-    order = 1 # after `TrainEvalCallback`
-    def __init__(self, model:nn.Module, pattern:str):
-        try: frozen = {name: p for name,p in model.named_parameters() if re.search(pattern, name)}
-        except re.error as e: raise BadInput(f'freeze "{pattern}" is no regular expression ({e})') from e
+
+    order = 1  # after `TrainEvalCallback`
+
+    def __init__(self, model: nn.Module, pattern: str):
+        try:
+            frozen = {name: p for name, p in model.named_parameters() if re.search(pattern, name)}
+        except re.error as e:
+            raise BadInput(f'freeze "{pattern}" is no regular expression ({e})') from e
         total = len(list(model.parameters()))
         if len(frozen) in (0, total):
-            raise BadInput(f'freeze "{pattern}" matches {"nothing" if not frozen else "everything"}: the names are like {next(iter(model.state_dict()))}')
-        for p in frozen.values(): p.requires_grad_(False)
-        self.still = [m for m in model.modules() if list(m.parameters()) and not any(p.requires_grad for p in m.parameters())]
+            raise BadInput(
+                f'freeze "{pattern}" matches {"nothing" if not frozen else "everything"}: the names are like {next(iter(model.state_dict()))}'
+            )
+        for p in frozen.values():
+            p.requires_grad_(False)
+        self.still = [
+            m for m in model.modules() if list(m.parameters()) and not any(p.requires_grad for p in m.parameters())
+        ]
+
     def before_train(self):
-        for m in self.still: m.eval()
+        for m in self.still:
+            m.eval()
 
 # %% ../nbs/08_callbacks.ipynb #f90a0299
-def make_callbacks(settings:Settings, classes=()) -> list:
+def make_callbacks(settings: Settings, classes=()) -> list:
     "The callbacks that the settings name; `BadInput` if colorlab has none of that name."
     for pair in settings.callbacks:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], dict)):
             raise BadInput(f'callbacks: {pair} is not ["module:Class", {{arguments}}]')
-    return [build(name, args, classes, Callback, 'callback') for name,args in settings.callbacks]
+    return [build(name, args, classes, Callback, 'callback') for name, args in settings.callbacks]
 
 # %% ../nbs/08_callbacks.ipynb #3c44b661
 class Average(Callback):
     "A moving average of the weights beside those that learn, kept in `average.safetensors`."
-    order,run_valid = 55,False
-    def __init__(self, decay:float=.998): # how much of the average remains after a step
-        self.decay,self.steps,self.saved = decay,0,None
 
-    def start(self, model:nn.Module):
+    order, run_valid = 55, False
+
+    def __init__(self, decay: float = 0.998):  # how much of the average remains after a step
+        self.decay, self.steps, self.saved = decay, 0, None
+
+    def start(self, model: nn.Module):
         self.kept = deepcopy(model).eval()
-        if self.saved: self.kept.load_state_dict(self.saved)
+        if self.saved:
+            self.kept.load_state_dict(self.saved)
 
     @torch.no_grad()
-    def follow(self, model:nn.Module):
+    def follow(self, model: nn.Module):
         "Move the average a little toward the weights; at first, when they change most, faster."
         self.steps += 1
-        weight = 1 - min(self.decay, (self.steps + 1)/(self.steps + 10))
-        for a,w in zip(self.kept.state_dict().values(), model.state_dict().values()): a.lerp_(w, weight) if a.is_floating_point() else a.copy_(w)
+        weight = 1 - min(self.decay, (self.steps + 1) / (self.steps + 10))
+        for a, w in zip(self.kept.state_dict().values(), model.state_dict().values()):
+            a.lerp_(w, weight) if a.is_floating_point() else a.copy_(w)
 
-    def before_fit(self): self.start(self.model)
-    def after_step(self): self.follow(self.model)
-    def state_dict(self): return dict(steps=self.steps, kept=self.kept.state_dict())
-    def load_state_dict(self, state:dict): self.steps,self.saved = state['steps'],state['kept']
-    def save(self, run:Run, s:Settings): save_model(self.kept, run/'average.safetensors', s.arch, s.args, s.space, s.size)
+    def before_fit(self):
+        self.start(self.model)
+
+    def after_step(self):
+        self.follow(self.model)
+
+    def state_dict(self):
+        return dict(steps=self.steps, kept=self.kept.state_dict())
+
+    def load_state_dict(self, state: dict):
+        self.steps, self.saved = state['steps'], state['kept']
+
+    def save(self, run: Run, s: Settings):
+        save_model(self.kept, run / 'average.safetensors', s.arch, s.args, s.space, s.size)
 
 # %% ../nbs/08_callbacks.ipynb #76e871f2
 class PhotoOrder(Callback):
     "Tell the loader which epoch it is, so that a resumed run sees the photos as it would have."
-    def before_train(self): self.dls.train.epoch = self.epoch
+
+    def before_train(self):
+        self.dls.train.epoch = self.epoch

@@ -11,75 +11,123 @@ import json
 import os
 import signal
 import sys
-import typer
 import warnings
 from functools import partial
 from pathlib import Path
 from typing import Annotated
-from .images import BadInput
+
+import typer
+
 from .cli_study import given, study
+from .images import BadInput
 
 # %% ../nbs/extras/40_cli.ipynb #64289c06
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode='markdown', pretty_exceptions_enable=False,
-                  help='Color photographs, and train networks that do.')
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode='markdown',
+    pretty_exceptions_enable=False,
+    help='Color photographs, and train networks that do.',
+)
 
 # %% ../nbs/extras/40_cli.ipynb #d23e0a15
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help='Folder for the run, the colored photos and the page.')] = Path('demo'),
-    fresh: Annotated[bool, typer.Option('--fresh', help='Start over, throwing away what an earlier demo left there.')] = False,
-    epochs: Annotated[int|None, typer.Option(help='Passes over the photos; fewer are faster and paler.')] = None,
-    size: Annotated[int|None, typer.Option(help='Pixels of the square that the network sees.')] = None,
+    fresh: Annotated[
+        bool, typer.Option('--fresh', help='Start over, throwing away what an earlier demo left there.')
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(help='Passes over the photos; fewer are faster and paler.')] = None,
+    size: Annotated[int | None, typer.Option(help='Pixels of the square that the network sees.')] = None,
     browser: Annotated[bool, typer.Option(help='Open the page when it is done.')] = True,
 ):
     """Learn to color from the sample photos, then color some it has never seen and leave a page to look at.
 
     Takes about four minutes on two CPU cores. Stop it with Ctrl-C; the same command goes on.
     """
-    page = out/'report.html'
+    page = out / 'report.html'
     if page.exists() and not fresh:
-        done = json.loads((out/'run'/'settings.json').read_text(encoding='utf-8'))
-        if not given(epochs=epochs, size=size).items() <= done.items(): raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
-    if fresh or not page.exists(): # a finished demo is shown at once
+        done = json.loads((out / 'run' / 'settings.json').read_text(encoding='utf-8'))
+        if not given(epochs=epochs, size=size).items() <= done.items():
+            raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
+    if fresh or not page.exists():  # a finished demo is shown at once
         from colorlab.demo import demo
+
         demo(out, fresh, **given(epochs=epochs, size=size))
     typer.echo(f'look at {page}')
-    if browser: open_page(page)
+    if browser:
+        open_page(page)
 
 # %% ../nbs/extras/40_cli.ipynb #623fcf06
-def open_page(page:Path):
+def open_page(page: Path):
     "Show a page in the browser, where there is a screen."
-    if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')): return
+    if sys.platform.startswith('linux') and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        return
     typer.launch(str(page))
 
 # %% ../nbs/extras/40_cli.ipynb #6cce7728
 @app.command()
 def train(
-    out: Annotated[Path|None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')] = None,
-    data: Annotated[str|None, typer.Option(help='A folder of photos; `sample` for those that come along; coco-sample, or flickr1024:FOLDER, cars:FOLDER, ncd:FOLDER.')] = None,
-    listing: Annotated[Path|None, typer.Option(help='A CSV file of the photos to use, as `colorlab doctor --listing` writes it.')] = None,
-    preset: Annotated[str|None, typer.Option(help="A report's whole system, see --list; the other options change it.")] = None,
-    arch: Annotated[str|None, typer.Option(help='A network or generator of --list, or module:Class.')] = None,
-    disc: Annotated[str|None, typer.Option(help='A discriminator of --list, or module:Class: trains as a GAN.')] = None,
-    gan: Annotated[str|None, typer.Option(help='Adversarial loss: bce, lsgan, hinge, mae or minimax.')] = None,
-    l1_weight: Annotated[float|None, typer.Option(help='Weight of the pixel loss beside the adversarial one.')] = None,
-    warm_start: Annotated[Path|None, typer.Option(help='A run or a .safetensors file whose weights fill the new model.')] = None,
-    freeze: Annotated[str|None, typer.Option(help='Weights whose names match this regular expression do not learn.')] = None,
-    space: Annotated[str|None, typer.Option(help='lab (predict ab from L), rgb or rgb3 (predict RGB from gray), sr2 or sr4 (predict L from a small L).')] = None,
-    size: Annotated[int|None, typer.Option(help='Pixels of the square that the network sees; a multiple of 8.')] = None,
-    bs: Annotated[int|None, typer.Option(help='Photos in a batch.')] = None,
-    epochs: Annotated[int|None, typer.Option(help='Passes over the photos.')] = None,
-    lr: Annotated[float|None, typer.Option(help='Largest learning rate.')] = None,
-    schedule: Annotated[str|None, typer.Option(help='one-cycle, or constant (which may be extended later).')] = None,
-    loss: Annotated[str|None, typer.Option(help='l1, mse or smooth-l1.')] = None,
-    precision: Annotated[str|None, typer.Option(help='float32, bf16 or fp16.')] = None,
-    channels_last: Annotated[bool|None, typer.Option(help='Memory layout that many processors prefer.')] = None,
-    vflip: Annotated[float|None, typer.Option(help='How often photos are turned upside down, 0..1.')] = None,
-    margin: Annotated[float|None, typer.Option(help='Short side of a training photo, in crops: more varies them more.')] = None,
-    seed: Annotated[int|None, typer.Option(help='Decides weights, split and order of the photos.')] = None,
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in OUT; other options may be left out.')] = False,
-    device: Annotated[str|None, typer.Option(help='cpu, cuda or mps; by default the fastest there is.')] = None,
-    list_: Annotated[bool, typer.Option('--list', help='Print every preset, network, generator and discriminator, with its row of the reports.')] = False,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help='A folder of photos; `sample` for those that come along; coco-sample, or flickr1024:FOLDER, cars:FOLDER, ncd:FOLDER.'
+        ),
+    ] = None,
+    listing: Annotated[
+        Path | None, typer.Option(help='A CSV file of the photos to use, as `colorlab doctor --listing` writes it.')
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A report's whole system, see --list; the other options change it.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option(help='A network or generator of --list, or module:Class.')] = None,
+    disc: Annotated[
+        str | None, typer.Option(help='A discriminator of --list, or module:Class: trains as a GAN.')
+    ] = None,
+    gan: Annotated[str | None, typer.Option(help='Adversarial loss: bce, lsgan, hinge, mae or minimax.')] = None,
+    l1_weight: Annotated[
+        float | None, typer.Option(help='Weight of the pixel loss beside the adversarial one.')
+    ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(help='A run or a .safetensors file whose weights fill the new model.')
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(help='Weights whose names match this regular expression do not learn.')
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help='lab (predict ab from L), rgb or rgb3 (predict RGB from gray), sr2 or sr4 (predict L from a small L).'
+        ),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help='Pixels of the square that the network sees; a multiple of 8.')
+    ] = None,
+    bs: Annotated[int | None, typer.Option(help='Photos in a batch.')] = None,
+    epochs: Annotated[int | None, typer.Option(help='Passes over the photos.')] = None,
+    lr: Annotated[float | None, typer.Option(help='Largest learning rate.')] = None,
+    schedule: Annotated[str | None, typer.Option(help='one-cycle, or constant (which may be extended later).')] = None,
+    loss: Annotated[str | None, typer.Option(help='l1, mse or smooth-l1.')] = None,
+    precision: Annotated[str | None, typer.Option(help='float32, bf16 or fp16.')] = None,
+    channels_last: Annotated[bool | None, typer.Option(help='Memory layout that many processors prefer.')] = None,
+    vflip: Annotated[float | None, typer.Option(help='How often photos are turned upside down, 0..1.')] = None,
+    margin: Annotated[
+        float | None, typer.Option(help='Short side of a training photo, in crops: more varies them more.')
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help='Decides weights, split and order of the photos.')] = None,
+    resume: Annotated[
+        bool, typer.Option('--resume', help='Go on with the run in OUT; other options may be left out.')
+    ] = False,
+    device: Annotated[str | None, typer.Option(help='cpu, cuda or mps; by default the fastest there is.')] = None,
+    list_: Annotated[
+        bool,
+        typer.Option(
+            '--list', help='Print every preset, network, generator and discriminator, with its row of the reports.'
+        ),
+    ] = False,
 ):
     """Train a network on a folder of photos.
 
@@ -87,66 +135,144 @@ def train(
     Interrupted, the same command with --resume goes on, and ends as if nothing had happened.
     """
     from dataclasses import asdict
+
     from colorlab.data import absolute
+    from colorlab.recipes import NETWORKS, catalog, fitted, network, with_adversary
+    from colorlab.recipes import preset as recipe
     from colorlab.runs import Run
     from colorlab.training import train
-    from colorlab.recipes import NETWORKS, catalog, fitted, network, with_adversary, preset as recipe
-    if list_: return typer.echo(catalog())
-    if not out: raise BadInput('where to? give --out FOLDER')
-    if resume: # what is left out stays as it is
+
+    if list_:
+        return typer.echo(catalog())
+    if not out:
+        raise BadInput('where to? give --out FOLDER')
+    if resume:  # what is left out stays as it is
         stored = Run(out).settings()
-        space,size = space or stored.space,size or stored.size
-    if preset and arch: space = space or recipe(preset)['space']
-    wanted = given(space=space, size=size, bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, precision=precision,
-                   channels_last=channels_last, vflip=vflip, margin=margin, seed=seed)
-    if data: wanted['data'] = absolute(data)
-    if listing: wanted['listing'] = str(listing.resolve())
-    if warm_start: wanted['warm_start'] = str(warm_start.resolve())
-    if freeze: wanted['freeze'] = freeze
-    if preset: wanted = recipe(preset, space) | (network(arch, space) if arch else {}) | wanted
-    elif arch or not resume: wanted = network(arch or 'cnn', space) | wanted
+        space, size = space or stored.space, size or stored.size
+    if preset and arch:
+        space = space or recipe(preset)['space']
+    wanted = given(
+        space=space,
+        size=size,
+        bs=bs,
+        epochs=epochs,
+        lr=lr,
+        schedule=schedule,
+        loss=loss,
+        precision=precision,
+        channels_last=channels_last,
+        vflip=vflip,
+        margin=margin,
+        seed=seed,
+    )
+    if data:
+        wanted['data'] = absolute(data)
+    if listing:
+        wanted['listing'] = str(listing.resolve())
+    if warm_start:
+        wanted['warm_start'] = str(warm_start.resolve())
+    if freeze:
+        wanted['freeze'] = freeze
+    if preset:
+        wanted = recipe(preset, space) | (network(arch, space) if arch else {}) | wanted
+    elif arch or not resume:
+        wanted = network(arch or 'cnn', space) | wanted
     how = given(loss=gan, l1_weight=l1_weight)
-    if disc or how: wanted = with_adversary((asdict(stored) if resume else dict(size=128)) | wanted, disc, **how)
-    else: wanted = fitted(wanted)
-    if not resume and not data: raise BadInput('which photos? give --data FOLDER, or --data sample')
-    taught = {arch: name for name,(_,arch,init) in NETWORKS.items() if init}.get(wanted.get('arch'))
-    if taught and not resume and not wanted['init'] and not warm_start: typer.echo(f'{wanted["arch"]} begins with random weights, --arch {taught} with pretrained ones')
+    if disc or how:
+        wanted = with_adversary((asdict(stored) if resume else dict(size=128)) | wanted, disc, **how)
+    else:
+        wanted = fitted(wanted)
+    if not resume and not data:
+        raise BadInput('which photos? give --data FOLDER, or --data sample')
+    taught = {arch: name for name, (_, arch, init) in NETWORKS.items() if init}.get(wanted.get('arch'))
+    if taught and not resume and not wanted['init'] and not warm_start:
+        typer.echo(f'{wanted["arch"]} begins with random weights, --arch {taught} with pretrained ones')
     learn = train(out, resume=resume, device=device, **wanted)
-    typer.echo(f'the model is in {out/"model.safetensors"}, its history in {out/"history.csv"}')
+    typer.echo(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
 
 # %% ../nbs/extras/40_cli.ipynb #925b8b95
 @app.command()
 def colorize(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
     out: Annotated[Path, typer.Option(help='Folder for the results; names and subfolders stay.')],
-    model: Annotated[str, typer.Option(help='A run, a .safetensors or .onnx file, or the name of a model that comes along.')] = 'lite',
-    vividness: Annotated[str, typer.Option(help='accurate (paler, wrong by less in the mean), vivid, or a number that multiplies the strength of all colors.')] = 'vivid',
-    hint: Annotated[list[str]|None, typer.Option(help='A color that you know, as x,y,#rrggbb in pixels of the photo; for one photo at a time, as often as you like.')] = None,
-    variants: Annotated[int, typer.Option(help='So many different colorings of each photo, as far as the model has them.')] = 0,
-    uncertainty: Annotated[bool, typer.Option('--uncertainty', help='Write a picture of how unsure the model is beside each photo, and say where a hint would help most.')] = False,
-    upscale: Annotated[str|None, typer.Option(help='2 or 4: enlarge photos so many times before they are colored; or a model of your own that enlarges.')] = None,
-    stamp: Annotated[bool, typer.Option('--stamp', help='Write the word "colorized" into a corner, besides the mark in the metadata.')] = False,
-    sidecar: Annotated[bool, typer.Option('--sidecar', help='Write the mark into a file .xmp beside each photo as well, for programs that look there.')] = False,
-    max_pixels: Annotated[int, typer.Option(help='Refuse photos with more pixels than this, or that would have more when enlarged.')] = 200_000_000,
+    model: Annotated[
+        str, typer.Option(help='A run, a .safetensors or .onnx file, or the name of a model that comes along.')
+    ] = 'lite',
+    vividness: Annotated[
+        str,
+        typer.Option(
+            help='accurate (paler, wrong by less in the mean), vivid, or a number that multiplies the strength of all colors.'
+        ),
+    ] = 'vivid',
+    hint: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='A color that you know, as x,y,#rrggbb in pixels of the photo; for one photo at a time, as often as you like.'
+        ),
+    ] = None,
+    variants: Annotated[
+        int, typer.Option(help='So many different colorings of each photo, as far as the model has them.')
+    ] = 0,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            '--uncertainty',
+            help='Write a picture of how unsure the model is beside each photo, and say where a hint would help most.',
+        ),
+    ] = False,
+    upscale: Annotated[
+        str | None,
+        typer.Option(
+            help='2 or 4: enlarge photos so many times before they are colored; or a model of your own that enlarges.'
+        ),
+    ] = None,
+    stamp: Annotated[
+        bool,
+        typer.Option('--stamp', help='Write the word "colorized" into a corner, besides the mark in the metadata.'),
+    ] = False,
+    sidecar: Annotated[
+        bool,
+        typer.Option(
+            '--sidecar', help='Write the mark into a file .xmp beside each photo as well, for programs that look there.'
+        ),
+    ] = False,
+    max_pixels: Annotated[
+        int, typer.Option(help='Refuse photos with more pixels than this, or that would have more when enlarged.')
+    ] = 200_000_000,
     force: Annotated[bool, typer.Option('--force', help='Do again what lies in OUT already.')] = False,
 ):
     """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     """
-    from colorlab.colorizer import Colorizer, read_hint, strength
     from colorlab.colorize import color_files, plan_files, torch_enlarger
-    plan,hints = plan_files(paths, out),[read_hint(h) for h in hint or []] # before torch takes its time
-    if hints and len(plan) != 1: raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
-    if vividness != 'accurate': vividness = strength(vividness)
+    from colorlab.colorizer import Colorizer, read_hint, strength
+
+    plan, hints = plan_files(paths, out), [read_hint(h) for h in hint or []]  # before torch takes its time
+    if hints and len(plan) != 1:
+        raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
+    if vividness != 'accurate':
+        vividness = strength(vividness)
     enlarger = None if upscale is None else torch_enlarger(upscale)
-    how = dict(vividness=vividness, hints=hints, variants=variants, uncertainty=uncertainty, stamped=stamp, sidecar=sidecar, max_pixels=max_pixels, enlarger=enlarger)
+    how = dict(
+        vividness=vividness,
+        hints=hints,
+        variants=variants,
+        uncertainty=uncertainty,
+        stamped=stamp,
+        sidecar=sidecar,
+        max_pixels=max_pixels,
+        enlarger=enlarger,
+    )
     got = color_files(Colorizer.load(model), paths, out, force, **how)
-    for line in got['said']: typer.echo(line)
-    for line in got['failed']: typer.echo(line, err=True)
+    for line in got['said']:
+        typer.echo(line)
+    for line in got['failed']:
+        typer.echo(line, err=True)
     skipped = f', {len(got["skipped"])} were there already (--force does them again)' if got['skipped'] else ''
-    typer.echo(f'{len(got["done"])} photo{"s"*(len(got["done"]) != 1)} colored into {out}{skipped}')
-    if got['failed']: raise typer.Exit(1)
+    typer.echo(f'{len(got["done"])} photo{"s" * (len(got["done"]) != 1)} colored into {out}{skipped}')
+    if got['failed']:
+        raise typer.Exit(1)
 
 # %% ../nbs/extras/40_cli.ipynb #6f9094ad
 @app.command('export')
@@ -159,20 +285,36 @@ def export_model(
     Nothing is written unless it colors as in torch.
     """
     from colorlab.export import export_onnx
-    mean,largest = export_onnx(model, out)
-    typer.echo(f'{out}: its colors differ from those in torch by {mean:.1g} in the mean and {largest:.1g} at most (units of Lab)')
+
+    mean, largest = export_onnx(model, out)
+    typer.echo(
+        f'{out}: its colors differ from those in torch by {mean:.1g} in the mean and {largest:.1g} at most (units of Lab)'
+    )
 
 # %% ../nbs/extras/40_cli.ipynb #3acea7c0
 @app.command()
 def evaluate(
-    what: Annotated[list[Path], typer.Argument(help='Models (a run, a .safetensors or .onnx file, a name), and folders of pictures that other programs colored.')],
-    data: Annotated[str, typer.Option(help='The true photos: a folder, or a known set; its test split is used, if it has one.')],
-    out: Annotated[Path, typer.Option(help='Folder for scores.csv, summary.json and report.html.')] = Path('evaluation'),
+    what: Annotated[
+        list[Path],
+        typer.Argument(
+            help='Models (a run, a .safetensors or .onnx file, a name), and folders of pictures that other programs colored.'
+        ),
+    ],
+    data: Annotated[
+        str, typer.Option(help='The true photos: a folder, or a known set; its test split is used, if it has one.')
+    ],
+    out: Annotated[Path, typer.Option(help='Folder for scores.csv, summary.json and report.html.')] = Path(
+        'evaluation'
+    ),
     size: Annotated[int, typer.Option(help='Shorter side of the photos, cut square; 0 keeps them as they are.')] = 256,
-    squash: Annotated[bool, typer.Option('--squash', help='Squash photos to a square, only to repeat the reports.')] = False,
+    squash: Annotated[
+        bool, typer.Option('--squash', help='Squash photos to a square, only to repeat the reports.')
+    ] = False,
     perceptual: Annotated[bool, typer.Option(help='Let networks judge too, where their weights can be had.')] = True,
     vividness: Annotated[str, typer.Option(help='As in `colorlab colorize`, for all models.')] = 'vivid',
-    listing: Annotated[Path|None, typer.Option(help='A CSV list that splits the photos, as `colorlab doctor` writes it.')] = None,
+    listing: Annotated[
+        Path | None, typer.Option(help='A CSV list that splits the photos, as `colorlab doctor` writes it.')
+    ] = None,
 ):
     """Score models, and any program's pictures, against the true photos, with floors and intervals.
 
@@ -181,69 +323,121 @@ def evaluate(
     from colorlab.backends import find_model
     from colorlab.colorizer import Colorizer, strength
     from colorlab.data import Manifest, absolute
-    from colorlab.scoring import folder_entrant, model_entrants
     from colorlab.evaluation import evaluate
-    def is_model(w): # a folder with neither run nor model holds pictures, unless it has the name of a model that comes along
-        if not w.is_dir() or (w/'settings.json').exists(): return True
-        try: return bool(find_model(w))
-        except BadInput: return False
+    from colorlab.scoring import folder_entrant, model_entrants
+
+    def is_model(
+        w,
+    ):  # a folder with neither run nor model holds pictures, unless it has the name of a model that comes along
+        if not w.is_dir() or (w / 'settings.json').exists():
+            return True
+        try:
+            return bool(find_model(w))
+        except BadInput:
+            return False
+
     def maker(w):
-        if not is_model(w): return lambda *which: [folder_entrant(w, *which)]
-        colorizer,listed = Colorizer.load(w),find_model(w).parent/'manifest.csv'
+        if not is_model(w):
+            return lambda *which: [folder_entrant(w, *which)]
+        colorizer, listed = Colorizer.load(w), find_model(w).parent / 'manifest.csv'
+
         def entrants(manifest, files, *_):
             known = Manifest.load(listed, w).part('train').sha256 if listed.exists() else []
             seen = manifest.table[manifest.table.file.isin(files)].sha256.isin(known).sum()
-            if seen: raise BadInput(f'{w}: has learned {seen} of these {len(files)} photos; give others, or --listing {listed} for its own split')
-            return model_entrants(colorizer.mark['model'], colorizer, vividness if vividness == 'accurate' else strength(vividness))
+            if seen:
+                raise BadInput(
+                    f'{w}: has learned {seen} of these {len(files)} photos; give others, or --listing {listed} for its own split'
+                )
+            return model_entrants(
+                colorizer.mark['model'], colorizer, vividness if vividness == 'accurate' else strength(vividness)
+            )
+
         return entrants
-    table,notes = evaluate([maker(w) for w in what], absolute(data), out, size, squash, perceptual, listing)
-    typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out/"report.html"}']))
+
+    table, notes = evaluate([maker(w) for w in what], absolute(data), out, size, squash, perceptual, listing)
+    typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out / "report.html"}']))
 
 # %% ../nbs/extras/40_cli.ipynb #c5e93671
 @app.command()
 def compare(
-    data: Annotated[str, typer.Option(help='The photos, as in `colorlab train --data`; judged on their test split and on the sample\'s.')],
+    data: Annotated[
+        str,
+        typer.Option(help="The photos, as in `colorlab train --data`; judged on their test split and on the sample's."),
+    ],
     out: Annotated[Path, typer.Option(help='Folder for runs, scores, tables and the page.')],
-    gen: Annotated[list[str]|None, typer.Option(help='A network or generator of `colorlab train --list`; once for each.')] = None,
-    disc: Annotated[list[str]|None, typer.Option(help='A discriminator of that list, or none; once for each.')] = None,
-    space: Annotated[list[str]|None, typer.Option(help='lab, rgb or rgb3; once for each.')] = None,
-    photos: Annotated[list[str]|None, typer.Option(help='all, or the name of a --part; once for each.')] = None,
-    amount: Annotated[list[float]|None, typer.Option(help='Share of the training photos, 0..1; once for each.')] = None,
-    start: Annotated[list[str]|None, typer.Option(help='warm (the generator alone for half of the budget) or cold; once for each.')] = None,
-    part: Annotated[list[str]|None, typer.Option(help='NAME=PATTERN: the photos whose file matches a regular expression.')] = None,
-    full: Annotated[bool, typer.Option('--full', help='All combinations; by default one change at a time from the first of each.')] = False,
-    seconds: Annotated[float|None, typer.Option(help='Each trains so long; 300 unless --photos-seen is given.')] = None,
-    photos_seen: Annotated[int|None, typer.Option(help='Each trains on so many photos instead.')] = None,
+    gen: Annotated[
+        list[str] | None, typer.Option(help='A network or generator of `colorlab train --list`; once for each.')
+    ] = None,
+    disc: Annotated[
+        list[str] | None, typer.Option(help='A discriminator of that list, or none; once for each.')
+    ] = None,
+    space: Annotated[list[str] | None, typer.Option(help='lab, rgb or rgb3; once for each.')] = None,
+    photos: Annotated[list[str] | None, typer.Option(help='all, or the name of a --part; once for each.')] = None,
+    amount: Annotated[
+        list[float] | None, typer.Option(help='Share of the training photos, 0..1; once for each.')
+    ] = None,
+    start: Annotated[
+        list[str] | None, typer.Option(help='warm (the generator alone for half of the budget) or cold; once for each.')
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help='NAME=PATTERN: the photos whose file matches a regular expression.')
+    ] = None,
+    full: Annotated[
+        bool, typer.Option('--full', help='All combinations; by default one change at a time from the first of each.')
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(help='Each trains so long; 300 unless --photos-seen is given.')
+    ] = None,
+    photos_seen: Annotated[int | None, typer.Option(help='Each trains on so many photos instead.')] = None,
     seeds: Annotated[int, typer.Option(help='Train everything so often.')] = 3,
     size: Annotated[int, typer.Option(help='Pixels of the square.')] = 128,
     narrow: Annotated[int, typer.Option(help='Divide the channels of all networks by this, for a small machine.')] = 1,
-    precision: Annotated[str|None, typer.Option(help='float32, bf16 or fp16.')] = None,
-    channels_last: Annotated[bool|None, typer.Option(help='Memory layout that many processors prefer.')] = None,
+    precision: Annotated[str | None, typer.Option(help='float32, bf16 or fp16.')] = None,
+    channels_last: Annotated[bool | None, typer.Option(help='Memory layout that many processors prefer.')] = None,
     perceptual: Annotated[bool, typer.Option(help='Let a network judge too, where its weights can be had.')] = True,
-    device: Annotated[str|None, typer.Option(help='cpu, cuda or mps; by default the fastest there is.')] = None,
+    device: Annotated[str | None, typer.Option(help='cpu, cuda or mps; by default the fastest there is.')] = None,
 ):
     """A tournament: any grid of systems under one budget, several seeds each; tables with intervals and a page.
 
     Interrupted, the same command goes on; started twice, two processes share the work.
     """
-    from colorlab.tournament import Budget, every, one_at_a_time
     from colorlab.compare import compare
     from colorlab.data import absolute
-    if seconds and photos_seen: raise BadInput('--seconds and --photos-seen are two tournaments: give one of them')
-    choices = {k: v for k,v in given(gen=gen, disc=disc, space=space, photos=photos, amount=amount, start=start).items() if v}
-    if not all('=' in p for p in part or []): raise BadInput('--part wants NAME=PATTERN')
+    from colorlab.tournament import Budget, every, one_at_a_time
+
+    if seconds and photos_seen:
+        raise BadInput('--seconds and --photos-seen are two tournaments: give one of them')
+    choices = {
+        k: v for k, v in given(gen=gen, disc=disc, space=space, photos=photos, amount=amount, start=start).items() if v
+    }
+    if not all('=' in p for p in part or []):
+        raise BadInput('--part wants NAME=PATTERN')
     systems = (every if full else one_at_a_time)(**choices)
-    tables = compare(absolute(data), out, systems, Budget(photos_seen, 'photos') if photos_seen else Budget(seconds or 300.), range(1, seeds+1),
-                     dict(p.split('=', 1) for p in part or []), size, narrow, perceptual, device, **given(precision=precision, channels_last=channels_last))
-    for name,table in tables.items(): typer.echo(f'\n{name}\n{table.T.to_string()}')
-    typer.echo(f'look at {out/"report.html"}')
+    tables = compare(
+        absolute(data),
+        out,
+        systems,
+        Budget(photos_seen, 'photos') if photos_seen else Budget(seconds or 300.0),
+        range(1, seeds + 1),
+        dict(p.split('=', 1) for p in part or []),
+        size,
+        narrow,
+        perceptual,
+        device,
+        **given(precision=precision, channels_last=channels_last),
+    )
+    for name, table in tables.items():
+        typer.echo(f'\n{name}\n{table.T.to_string()}')
+    typer.echo(f'look at {out / "report.html"}')
 
 # %% ../nbs/extras/40_cli.ipynb #48867da1
 @app.command()
 def doctor(
     data: Annotated[str, typer.Argument(help='A folder of photos, or a known set as in `colorlab train --data`.')],
-    out: Annotated[Path|None, typer.Option(help='Write what was found as a page with pictures.')] = None,
-    listing: Annotated[Path|None, typer.Option(help='Write a CSV list of the photos to use, for `colorlab train --listing`.')] = None,
+    out: Annotated[Path | None, typer.Option(help='Write what was found as a page with pictures.')] = None,
+    listing: Annotated[
+        Path | None, typer.Option(help='Write a CSV list of the photos to use, for `colorlab train --listing`.')
+    ] = None,
     strict: Annotated[bool, typer.Option('--strict', help='End with exit code 1 if anything is wrong.')] = False,
 ):
     """Say what would spoil training: corrupt and gray photos, near duplicates, photos on both sides of a split, rare hues.
@@ -252,13 +446,17 @@ def doctor(
     """
     from colorlab.doctor import cure, diagnose, findings, in_words, write_doctor
     from colorlab.images import whole_file
+
     found = diagnose(data)
     typer.echo(in_words(found))
-    if out: typer.echo(f'look at {write_doctor(found, out)}')
+    if out:
+        typer.echo(f'look at {write_doctor(found, out)}')
     if listing:
-        with whole_file(listing) as part: cure(found).to_csv(part, index=False)
+        with whole_file(listing) as part:
+            cure(found).to_csv(part, index=False)
         typer.echo(f'train with --listing {listing}')
-    if strict and any(f.count for f in findings(found) if f.wrong): raise typer.Exit(1)
+    if strict and any(f.count for f in findings(found) if f.wrong):
+        raise typer.Exit(1)
 
 # %% ../nbs/extras/40_cli.ipynb #eabc721e
 @app.command()
@@ -268,38 +466,53 @@ def inspect(
 ):
     """Say whether a photo was colored by a model, by which, and what a person had a hand in."""
     from colorlab.metadata import read_mark
+
     mark = read_mark(file)
-    if as_json: typer.echo(json.dumps(dict(file=str(file), colorized=mark is not None) | (mark or {})))
-    elif mark is None: typer.echo(f'{file}: carries no mark of having been colorized')
+    if as_json:
+        typer.echo(json.dumps(dict(file=str(file), colorized=mark is not None) | (mark or {})))
+    elif mark is None:
+        typer.echo(f'{file}: carries no mark of having been colorized')
     else:
-        larger = f', enlarged {mark["enlarged_times"]} times by the model {mark["enlarged_by"]}' if 'enlarged_by' in mark else ''
-        hand = ''.join(f', {what} {mark[what]}' for what in ('vividness','variant','hints') if what in mark)
-        typer.echo(f'{file}: colorized by the model {mark["model"]}{larger}{hand} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})')
+        larger = (
+            f', enlarged {mark["enlarged_times"]} times by the model {mark["enlarged_by"]}'
+            if 'enlarged_by' in mark
+            else ''
+        )
+        hand = ''.join(f', {what} {mark[what]}' for what in ('vividness', 'variant', 'hints') if what in mark)
+        typer.echo(
+            f'{file}: colorized by the model {mark["model"]}{larger}{hand} (sha256 {mark["sha256"]}; {mark["digital_source_type"]})'
+        )
 
 # %% ../nbs/extras/40_cli.ipynb #0df6e423
 app.add_typer(study, name='study')
 
 # %% ../nbs/extras/40_cli.ipynb #ad362432
-def one_line(e:Exception) -> str:
+def one_line(e: Exception) -> str:
     "What is wrong, in one line; fastai puts its own words before the message of an error in a callback."
-    if isinstance(e, OSError) and e.strerror: return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
+    if isinstance(e, OSError) and e.strerror:
+        return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
     return str(e).split(':\n\t')[-1]
 
 # %% ../nbs/extras/40_cli.ipynb #376339bb
 def main():
     "The command `colorlab`."
-    if not sys.stderr.isatty(): os.environ.setdefault('TQDM_DISABLE', '1') # no bars in log files
-    warnings.filterwarnings('ignore', category=FutureWarning) # what libraries say to each other is not for users
+    if not sys.stderr.isatty():
+        os.environ.setdefault('TQDM_DISABLE', '1')  # no bars in log files
+    warnings.filterwarnings('ignore', category=FutureWarning)  # what libraries say to each other is not for users
     stopped = []
     signal.signal(signal.SIGINT, partial(stop, stopped))
-    try: app(prog_name='colorlab')
+    try:
+        app(prog_name='colorlab')
     except BaseException as e:
-        if not stopped and isinstance(e, (BadInput, OSError)): sys.exit(f'colorlab: {one_line(e)}')
-        if not stopped: raise
+        if not stopped and isinstance(e, (BadInput, OSError)):
+            sys.exit(f'colorlab: {one_line(e)}')
+        if not stopped:
+            raise
         typer.echo('\nstopped; nothing is lost: the same command goes on (train wants --resume)', err=True)
         sys.exit(130)
 
-def stop(stopped:list, *_):
+
+def stop(stopped: list, *_):
     "Ctrl-C: note it, for a library in whose middle it comes may make another error of it; then end in order."
     stopped.append(True)
     sys.exit(130)

@@ -6,14 +6,15 @@
 __all__ = ['study', 'given', 'build', 'serve', 'analyze', 'export', 'forget']
 
 # %% ../nbs/extras/39_cli_study.ipynb #592d1de8
-import typer
 from pathlib import Path
 from typing import Annotated
+
+import typer
 
 # %% ../nbs/extras/39_cli_study.ipynb #c67f56bc
 def given(**options) -> dict:
     "The options that somebody gave; the others are left to whoever knows better."
-    return {name: value for name,value in options.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None}
 
 # %% ../nbs/extras/39_cli_study.ipynb #c1535f5b
 study = typer.Typer(no_args_is_help=True, help='Ask people: build a blind study, hold it, analyze the answers.')
@@ -22,51 +23,108 @@ study = typer.Typer(no_args_is_help=True, help='Ask people: build a blind study,
 @study.command()
 def build(
     truth: Annotated[Path, typer.Option(help='Folder of the real color photos.')],
-    model: Annotated[list[str], typer.Option(help='NAME=FOLDER of the same photos as a model colors them; once for each model. Files are matched by name.')],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            help='NAME=FOLDER of the same photos as a model colors them; once for each model. Files are matched by name.'
+        ),
+    ],
     out: Annotated[Path, typer.Option(help='Folder to make: public/ for the raters, key.json for the end.')],
-    kind: Annotated[str|None, typer.Option(help='rating (1 to 5), real (or colorized), or pair (side by side).')] = None,
-    photos: Annotated[int|None, typer.Option(help='Use so many photos, drawn by lot; by default all.')] = None,
-    raters: Annotated[int|None, typer.Option(help='How many people will be asked; by default what a power calculation says.')] = None,
-    find: Annotated[float|None, typer.Option(help='The smallest difference that matters: points of a rating, or a share of answers.')] = None,
-    margin: Annotated[float|None, typer.Option(help='Versions closer than this will count as equal; fixed now, not later.')] = None,
-    power: Annotated[float|None, typer.Option(help='How often such a difference should be found.')] = None,
-    side: Annotated[int|None, typer.Option(help='Most pixels of the longer side of a picture.')] = None,
-    cut: Annotated[float|None, typer.Option(help='Share to cut off every edge of all versions, where a word is stamped.')] = None,
-    checks: Annotated[int|None, typer.Option(help='Attention checks for each rater.')] = None,
-    secret: Annotated[str|None, typer.Option(help='The word behind all lots; the same one builds the same study. By default a new one, kept in the key.')] = None,
-    consent: Annotated[Path|None, typer.Option(help='A text file to agree to; {trials}, {minutes} and {contact} are filled in.')] = None,
-    contact: Annotated[str|None, typer.Option(help='Whom raters may ask.')] = None,
-    title: Annotated[str|None, typer.Option(help='Heading of the page.')] = None,
+    kind: Annotated[
+        str | None, typer.Option(help='rating (1 to 5), real (or colorized), or pair (side by side).')
+    ] = None,
+    photos: Annotated[int | None, typer.Option(help='Use so many photos, drawn by lot; by default all.')] = None,
+    raters: Annotated[
+        int | None, typer.Option(help='How many people will be asked; by default what a power calculation says.')
+    ] = None,
+    find: Annotated[
+        float | None,
+        typer.Option(help='The smallest difference that matters: points of a rating, or a share of answers.'),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help='Versions closer than this will count as equal; fixed now, not later.')
+    ] = None,
+    power: Annotated[float | None, typer.Option(help='How often such a difference should be found.')] = None,
+    side: Annotated[int | None, typer.Option(help='Most pixels of the longer side of a picture.')] = None,
+    cut: Annotated[
+        float | None, typer.Option(help='Share to cut off every edge of all versions, where a word is stamped.')
+    ] = None,
+    checks: Annotated[int | None, typer.Option(help='Attention checks for each rater.')] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            help='The word behind all lots; the same one builds the same study. By default a new one, kept in the key.'
+        ),
+    ] = None,
+    consent: Annotated[
+        Path | None, typer.Option(help='A text file to agree to; {trials}, {minutes} and {contact} are filled in.')
+    ] = None,
+    contact: Annotated[str | None, typer.Option(help='Whom raters may ask.')] = None,
+    title: Annotated[str | None, typer.Option(help='Heading of the page.')] = None,
 ):
     """Pack a blind study: a page, its pictures under opaque names, and a key to keep to yourself."""
-    from colorlab.survey import build_study
     from colorlab.answers import named_folders, read_text
-    key = build_study(truth, named_folders(model), out, **given(kind=kind, photos=photos, raters=raters, find=find, margin=margin, power=power, side=side,
-                      cut=cut, checks=checks, secret=secret, consent=read_text(consent) if consent else None, contact=contact, title=title))
-    typer.echo(f'{key["plan"]["raters"]} raters are planned; hand out {out/"public"/"study.html"}, or run colorlab study serve {out}; keep {out/"key.json"} to yourself')
+    from colorlab.survey import build_study
+
+    key = build_study(
+        truth,
+        named_folders(model),
+        out,
+        **given(
+            kind=kind,
+            photos=photos,
+            raters=raters,
+            find=find,
+            margin=margin,
+            power=power,
+            side=side,
+            cut=cut,
+            checks=checks,
+            secret=secret,
+            consent=read_text(consent) if consent else None,
+            contact=contact,
+            title=title,
+        ),
+    )
+    typer.echo(
+        f'{key["plan"]["raters"]} raters are planned; hand out {out / "public" / "study.html"}, or run colorlab study serve {out}; keep {out / "key.json"} to yourself'
+    )
+
 
 @study.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help='A study, as build makes it.')],
-    host: Annotated[str|None, typer.Option(help='0.0.0.0 lets other machines in; put a server with HTTPS before it.')] = None,
-    port: Annotated[int|None, typer.Option(help='By default 8000.')] = None,
+    host: Annotated[
+        str | None, typer.Option(help='0.0.0.0 lets other machines in; put a server with HTTPS before it.')
+    ] = None,
+    port: Annotated[int | None, typer.Option(help='By default 8000.')] = None,
 ):
     """Hold the study as a small web service; answers go to FOLDER/answers.sqlite."""
     from colorlab.survey_server import serve_study
+
     serve_study(folder, **given(host=host, port=port))
+
 
 @study.command()
 def analyze(
     folder: Annotated[Path, typer.Argument(help='A study with its key.json, or a key alone.')],
-    answers: Annotated[list[Path]|None, typer.Option(help='Files of the page, a folder of them, a CSV of Google Forms, or a database; by default what lies in FOLDER and FOLDER/answers.')] = None,
-    out: Annotated[Path|None, typer.Option(help='Write a page with tables and plots.')] = None,
+    answers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help='Files of the page, a folder of them, a CSV of Google Forms, or a database; by default what lies in FOLDER and FOLDER/answers.'
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help='Write a page with tables and plots.')] = None,
 ):
     """Say in one paragraph what the raters said: differences, intervals, effect sizes, agreement, equivalence."""
     from colorlab.analysis import in_words
     from colorlab.answers import analyze, answer_files, read_key, write_report
+
     found = analyze(read_key(folder), answers or answer_files(folder))
     typer.echo(in_words(found))
-    if out: typer.echo(f'look at {write_report(found, out)}')
+    if out:
+        typer.echo(f'look at {write_report(found, out)}')
+
 
 @study.command()
 def export(
@@ -75,7 +133,9 @@ def export(
 ):
     """Write the service's answers as a CSV file."""
     from colorlab.answers import export_answers
+
     typer.echo(f'{export_answers(folder, out)} answers in {out}')
+
 
 @study.command()
 def forget(
@@ -84,4 +144,5 @@ def forget(
 ):
     """Delete everything that one rater has answered."""
     from colorlab.answers import forget_rater
+
     typer.echo(f'{forget_rater(where, rater)} answers of {rater} are deleted')

@@ -8,56 +8,86 @@ __all__ = ['conv', 'CNN', 'continued', 'Autoencoder']
 # %% ../nbs/10_cnn.ipynb #5bd4845c
 import torch.nn.functional as F
 from torch import nn
+
 from .images import BadInput
 
 # %% ../nbs/10_cnn.ipynb #f9f194fc
 def conv(
-    ni:int, nf:int, # channels in and out
-    ks:int=3, stride:int=1, norm=nn.BatchNorm2d, # or None
-    act=nn.ReLU # or None
+    ni: int,
+    nf: int,  # channels in and out
+    ks: int = 3,
+    stride: int = 1,
+    norm=nn.BatchNorm2d,  # or None
+    act=nn.ReLU,  # or None
 ) -> nn.Sequential:
     "Convolution, normalization, activation; the size stays, divided by `stride`."
-    layers = [nn.Conv2d(ni, nf, ks, stride, padding=ks//2, bias=norm is None)]
-    if norm: layers.append(norm(nf))
-    if act: layers.append(act())
+    layers = [nn.Conv2d(ni, nf, ks, stride, padding=ks // 2, bias=norm is None)]
+    if norm:
+        layers.append(norm(nf))
+    if act:
+        layers.append(act())
     return nn.Sequential(*layers)
 
 # %% ../nbs/10_cnn.ipynb #2f0ace89
 class CNN(nn.Module):
     "Baseline: strided convolutions down to an eighth, four more there, the prediction enlarged bilinearly."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` and `y`
-        nf:int=32 # channels of the first layer
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` and `y`
+        nf: int = 32,  # channels of the first layer
     ):
         super().__init__()
-        down = [conv(ni, nf), conv(nf, nf*2, stride=2), conv(nf*2, nf*4, stride=2), conv(nf*4, nf*4, stride=2)]
-        self.layers = nn.Sequential(*down, *(conv(nf*4, nf*4) for _ in range(4)), nn.Conv2d(nf*4, no, 3, padding=1), nn.Tanh())
-    def forward(self, x): return F.interpolate(self.layers(x), size=x.shape[-2:], mode='bilinear')
+        down = [
+            conv(ni, nf),
+            conv(nf, nf * 2, stride=2),
+            conv(nf * 2, nf * 4, stride=2),
+            conv(nf * 4, nf * 4, stride=2),
+        ]
+        self.layers = nn.Sequential(
+            *down, *(conv(nf * 4, nf * 4) for _ in range(4)), nn.Conv2d(nf * 4, no, 3, padding=1), nn.Tanh()
+        )
+
+    def forward(self, x):
+        return F.interpolate(self.layers(x), size=x.shape[-2:], mode='bilinear')
 
 # %% ../nbs/10_cnn.ipynb #c5e7c9c5
 def continued(
-    x, multiple:int, # what both sides must be a multiple of
-    training:bool # then nothing is continued
+    x,
+    multiple: int,  # what both sides must be a multiple of
+    training: bool,  # then nothing is continued
 ):
     "A batch whose sides a network can halve; in training `BadInput` if they are not so by themselves."
-    h,w = x.shape[-2:]
+    h, w = x.shape[-2:]
     if training and (h % multiple or w % multiple):
-        raise BadInput(f'photos of {w}×{h} pixels cannot be halved often enough: train at a size that is a multiple of {multiple}, or with fewer levels')
+        raise BadInput(
+            f'photos of {w}×{h} pixels cannot be halved often enough: train at a size that is a multiple of {multiple}, or with fewer levels'
+        )
     return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode='replicate')
 
 # %% ../nbs/10_cnn.ipynb #909902ed
 class Autoencoder(nn.Module):
     "Max-pooling down, upsampling back, no skips: the autoencoder of report R2 (R2.6; depth and widths are ours)."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` and `y`
-        nf:int=32, levels:int=3 # channels after the first level, which double at each
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` and `y`
+        nf: int = 32,
+        levels: int = 3,  # channels after the first level, which double at each
     ):
         super().__init__()
-        widths = [ni] + [nf*2**i for i in range(levels)]
-        down = [layer for a,b in zip(widths, widths[1:]) for layer in (conv(a, b, act=nn.LeakyReLU), nn.MaxPool2d(2))]
-        up = [layer for a,b in zip(widths[:0:-1], widths[-2:0:-1]+[nf]) for layer in (nn.Upsample(scale_factor=2), conv(a, b))]
+        widths = [ni] + [nf * 2**i for i in range(levels)]
+        down = [layer for a, b in zip(widths, widths[1:]) for layer in (conv(a, b, act=nn.LeakyReLU), nn.MaxPool2d(2))]
+        up = [
+            layer
+            for a, b in zip(widths[:0:-1], widths[-2:0:-1] + [nf])
+            for layer in (nn.Upsample(scale_factor=2), conv(a, b))
+        ]
         self.layers = nn.Sequential(*down, *up, nn.Conv2d(nf, no, 3, padding=1), nn.Tanh())
         self.multiple = 2**levels
+
     def forward(self, x):
-        h,w = x.shape[-2:]
+        h, w = x.shape[-2:]
         return self.layers(continued(x, self.multiple, self.training))[..., :h, :w]

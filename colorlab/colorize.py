@@ -7,156 +7,226 @@ __all__ = ['Enlarger', 'torch_enlarger', 'color_file', 'numbered', 'doubt', 'che
            'plan_files', 'color_files']
 
 # %% ../nbs/extras/34_colorize.ipynb #97fb9131
-import numpy as np
-from PIL import Image
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
+
+from .backends import find_model, mark, torch_model
+from .colorizer import Colorizer, eight_bits, full_scale
 from .images import BadInput, photo_files, whole_file
 from .lab import SPACES, Space, rgb_to_xy
 from .photo import Photo, read_photo, stamp, write_photo
-from .backends import find_model, mark, torch_model
-from .colorizer import Colorizer, eight_bits, full_scale
 
 # %% ../nbs/extras/34_colorize.ipynb #9b830663
 @dataclass
 class Enlarger:
     "Makes photos of any size larger, and gray (R3.11)."
-    predict: Callable # x (1, 1, h, w) float32 in −1..1 -> y, as many times larger as the space says
-    space: Space
-    reach: int # how many pixels around a pixel the model looks at
-    mark: dict = field(default_factory=dict) # what to write into the files that it enlarged
 
-    def enlarge_pixels(self,
-        pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1
-        side:int=256 # of a tile
-    ) -> np.ndarray: # (times*H, times*W, 3), same type, gray
+    predict: Callable  # x (1, 1, h, w) float32 in −1..1 -> y, as many times larger as the space says
+    space: Space
+    reach: int  # how many pixels around a pixel the model looks at
+    mark: dict = field(default_factory=dict)  # what to write into the files that it enlarged
+
+    def enlarge_pixels(
+        self,
+        pixels: np.ndarray,  # (H, W, 3): uint8, uint16, or float32 in 0..1
+        side: int = 256,  # of a tile
+    ) -> np.ndarray:  # (times*H, times*W, 3), same type, gray
         "Enlarge the lightness of pixels of any depth."
         from colorlab.superres import tiles
-        (h,w),times,top = pixels.shape[:2],self.space.times,full_scale(pixels.dtype)
-        out = np.empty((times*h, times*w, 3), pixels.dtype)
-        for look,(rows,columns),place in tiles(h, w, times, self.reach, side):
-            x,_ = rgb_to_xy(pixels[look].transpose(2,0,1)[None]/np.float32(top))
-            rgb = self.space.merge(x, self.predict(x)[..., rows, columns])[0]*top
-            out[place] = (rgb.round() if top > 1 else rgb).transpose(1,2,0)
+
+        (h, w), times, top = pixels.shape[:2], self.space.times, full_scale(pixels.dtype)
+        out = np.empty((times * h, times * w, 3), pixels.dtype)
+        for look, (rows, columns), place in tiles(h, w, times, self.reach, side):
+            x, _ = rgb_to_xy(pixels[look].transpose(2, 0, 1)[None] / np.float32(top))
+            rgb = self.space.merge(x, self.predict(x)[..., rows, columns])[0] * top
+            out[place] = (rgb.round() if top > 1 else rgb).transpose(1, 2, 0)
         return out
 
-    def enlarge_alpha(self, alpha:np.ndarray) -> np.ndarray:
+    def enlarge_alpha(self, alpha: np.ndarray) -> np.ndarray:
         "Enlarge a channel (H, W) of any depth bicubically."
-        top,size = full_scale(alpha.dtype),tuple(self.space.times*s for s in alpha.shape[::-1])
-        big = np.asarray(Image.fromarray(alpha if top == 255 else alpha.astype(np.float32)).resize(size, Image.BICUBIC)).clip(0, top)
+        top, size = full_scale(alpha.dtype), tuple(self.space.times * s for s in alpha.shape[::-1])
+        big = np.asarray(
+            Image.fromarray(alpha if top == 255 else alpha.astype(np.float32)).resize(size, Image.BICUBIC)
+        ).clip(0, top)
         return (big.round() if top > 1 else big).astype(alpha.dtype)
 
-    def enlarge_photo(self, photo:Photo, max_pixels:int=200_000_000) -> Photo:
+    def enlarge_photo(self, photo: Photo, max_pixels: int = 200_000_000) -> Photo:
         "The same photo, larger and gray; `BadInput` if it would be larger than allowed."
-        (h,w),times = photo.pixels.shape[:2],self.space.times
-        if (n := h*w*times**2) > max_pixels: raise BadInput(f'would hold {n/1e6:.0f} megapixels when enlarged {times} times, more than the {max_pixels/1e6:.0f} allowed: raise --max-pixels')
-        return replace(photo, pixels=self.enlarge_pixels(photo.pixels), alpha=None if photo.alpha is None else self.enlarge_alpha(photo.alpha))
+        (h, w), times = photo.pixels.shape[:2], self.space.times
+        if (n := h * w * times**2) > max_pixels:
+            raise BadInput(
+                f'would hold {n / 1e6:.0f} megapixels when enlarged {times} times, more than the {max_pixels / 1e6:.0f} allowed: raise --max-pixels'
+            )
+        return replace(
+            photo,
+            pixels=self.enlarge_pixels(photo.pixels),
+            alpha=None if photo.alpha is None else self.enlarge_alpha(photo.alpha),
+        )
 
 # %% ../nbs/extras/34_colorize.ipynb #55f33b61
 def torch_enlarger(
-    name=2 # 2 or 4: a model that comes along; or see `find_model`
+    name=2,  # 2 or 4: a model that comes along; or see `find_model`
 ) -> Enlarger:
     "An enlarger that runs its model in torch; `BadInput` if the model enlarges nothing."
     if str(name).lstrip('-').isdecimal():
-        if str(name) not in ('2','4'): raise BadInput(f'{name}: photos are enlarged 2 or 4 times; give one of these, or a model that enlarges')
+        if str(name) not in ('2', '4'):
+            raise BadInput(f'{name}: photos are enlarged 2 or 4 times; give one of these, or a model that enlarges')
         name = f'sr{name}'
     path = find_model(name)
-    net,model = torch_model(path)
-    if not hasattr(model, 'reach'): raise BadInput(f'{name}: enlarges nothing; give 2, 4, or a model of the space sr2 or sr4')
-    space,made_by = SPACES[net.header['space']],mark(name, path, net.header)
-    return Enlarger(net.run, space, model.reach, dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']))
+    net, model = torch_model(path)
+    if not hasattr(model, 'reach'):
+        raise BadInput(f'{name}: enlarges nothing; give 2, 4, or a model of the space sr2 or sr4')
+    space, made_by = SPACES[net.header['space']], mark(name, path, net.header)
+    return Enlarger(
+        net.run,
+        space,
+        model.reach,
+        dict(enlarged_times=space.times, enlarged_by=made_by['model'], enlarged_sha256=made_by['sha256']),
+    )
 
 # %% ../nbs/extras/34_colorize.ipynb #a57bb7cb
 def color_file(
-    colorizer:Colorizer, source, dest,
-    vividness=1., hints=(), # see `Colorizer.color_pixels`
-    stamped:bool=False, # with a visible mark as well
-    max_pixels:int=200_000_000, # of the photo, and of what it becomes
-    enlarger:Enlarger|None=None, # makes it larger first
-    variants:int=0, # instead of one result, so many different ones, called `.variant1` and so on
-    uncertainty:bool=False, # a picture beside the result: the lighter, the less sure
-    sidecar:bool=False # see `write_photo`
-) -> str|None: # with `uncertainty`: where a hint would help most
+    colorizer: Colorizer,
+    source,
+    dest,
+    vividness=1.0,
+    hints=(),  # see `Colorizer.color_pixels`
+    stamped: bool = False,  # with a visible mark as well
+    max_pixels: int = 200_000_000,  # of the photo, and of what it becomes
+    enlarger: Enlarger | None = None,  # makes it larger first
+    variants: int = 0,  # instead of one result, so many different ones, called `.variant1` and so on
+    uncertainty: bool = False,  # a picture beside the result: the lighter, the less sure
+    sidecar: bool = False,  # see `write_photo`
+) -> str | None:  # with `uncertainty`: where a hint would help most
     "Color one file into another of the same kind, marked as colorized, whole or not at all; `BadInput` says why if it cannot be."
     photo = read_photo(source, max_pixels)
     try:
-        if enlarger: photo = enlarger.enlarge_photo(photo, max_pixels)
+        if enlarger:
+            photo = enlarger.enlarge_photo(photo, max_pixels)
         img = Image.fromarray(eight_bits(photo.pixels)) if variants or uncertainty else None
         said = write_uncertainty(colorizer, img, hints, doubt(dest)) if uncertainty else None
         ideas = colorizer.variants(img, variants, hints) if variants else [hints]
-        for i,idea in reversed([*enumerate(ideas, 1)]): # the first, which tells that all are done, comes last
+        for i, idea in reversed([*enumerate(ideas, 1)]):  # the first, which tells that all are done, comes last
             pixels = colorizer.color_pixels(photo.pixels, vividness, idea)
-            mark = colorizer.mark | told(vividness, hints) | (dict(variant=i) if variants else {}) | (enlarger.mark if enlarger else {})
-            write_photo(replace(photo, pixels=stamp(pixels) if stamped else pixels), numbered(dest, i) if variants else dest, mark, sidecar)
+            mark = (
+                colorizer.mark
+                | told(vividness, hints)
+                | (dict(variant=i) if variants else {})
+                | (enlarger.mark if enlarger else {})
+            )
+            write_photo(
+                replace(photo, pixels=stamp(pixels) if stamped else pixels),
+                numbered(dest, i) if variants else dest,
+                mark,
+                sidecar,
+            )
         return said
-    except BadInput as e: raise BadInput(f'{source}: {e}') from None
+    except BadInput as e:
+        raise BadInput(f'{source}: {e}') from None
 
-def numbered(dest, i:int) -> Path:
+
+def numbered(dest, i: int) -> Path:
     "The name of the i-th variant."
     return Path(dest).with_suffix(f'.variant{i}{Path(dest).suffix}')
+
 
 def doubt(dest) -> Path:
     "The name of the picture of uncertainty."
     return Path(f'{dest}.uncertainty.png')
 
-def check_wishes(colorizer:Colorizer, hints=(), variants:int=0, uncertainty:bool=False, enlarger=None, **_):
-    "`BadInput`, once for all photos, if a model cannot do what is asked."
-    if variants < 0: raise BadInput(f'{variants} variants: give 1 or more')
-    colorizer.check(hints, several=variants or uncertainty)
-    if enlarger and (hints or uncertainty): raise BadInput('places are those of the photo as it is: enlarge it first (--upscale), then color the result with hints or --uncertainty')
 
-def told(vividness, hints) -> dict: # for the mark
+def check_wishes(colorizer: Colorizer, hints=(), variants: int = 0, uncertainty: bool = False, enlarger=None, **_):
+    "`BadInput`, once for all photos, if a model cannot do what is asked."
+    if variants < 0:
+        raise BadInput(f'{variants} variants: give 1 or more')
+    colorizer.check(hints, several=variants or uncertainty)
+    if enlarger and (hints or uncertainty):
+        raise BadInput(
+            'places are those of the photo as it is: enlarge it first (--upscale), then color the result with hints or --uncertainty'
+        )
+
+
+def told(vividness, hints) -> dict:  # for the mark
     "What a person had a hand in."
     said = {} if vividness in (1, 'vivid') else dict(vividness=vividness)
-    return said | (dict(hints=' '.join(f'{h.x:g},{h.y:g},ab({h.ab[0]:.0f},{h.ab[1]:.0f})' for h in hints)) if hints else {})
+    return said | (
+        dict(hints=' '.join(f'{h.x:g},{h.y:g},ab({h.ab[0]:.0f},{h.ab[1]:.0f})' for h in hints)) if hints else {}
+    )
 
-def write_uncertainty(colorizer:Colorizer, img:Image.Image, hints, path:Path) -> str:
+
+def write_uncertainty(colorizer: Colorizer, img: Image.Image, hints, path: Path) -> str:
     "A gray picture of how unsure a model is (white: its colors lie 60 units of Lab apart, or more), and a line about it."
     unsure = colorizer.uncertainty(img, hints)
-    with whole_file(path) as part: Image.fromarray(((unsure/60).clip(0, 1)*255).astype(np.uint8)).resize(img.size, Image.BICUBIC).save(part, 'PNG')
-    (x,y), = colorizer.least_sure(img, hints, unsure=unsure)
+    with whole_file(path) as part:
+        Image.fromarray(((unsure / 60).clip(0, 1) * 255).astype(np.uint8)).resize(img.size, Image.BICUBIC).save(
+            part, 'PNG'
+        )
+    ((x, y),) = colorizer.least_sure(img, hints, unsure=unsure)
     return f'{path}: least sure at {x},{y}; if you know the color there, say so with --hint {x},{y},#rrggbb'
 
 # %% ../nbs/extras/34_colorize.ipynb #1ec62533
 def plan_files(
-    sources:list, # files and folders
-    out # folder for the results
-) -> dict: # where from -> where to
+    sources: list,  # files and folders
+    out,  # folder for the results
+) -> dict:  # where from -> where to
     "Which file becomes which; `BadInput` before anything is written, if two would become one or an original would be lost."
     plan = {}
     for source in map(Path, sources):
-        if not source.exists(): raise BadInput(f'{source}: there is no such file or folder')
-        inside = Path(out).resolve() # results of an earlier run are no originals
-        found = {source/f: Path(out)/f for f in photo_files(source) if not (source/f).resolve().is_relative_to(inside) or source.resolve() == inside} if source.is_dir() else {source: Path(out)/source.name}
+        if not source.exists():
+            raise BadInput(f'{source}: there is no such file or folder')
+        inside = Path(out).resolve()  # results of an earlier run are no originals
+        found = (
+            {
+                source / f: Path(out) / f
+                for f in photo_files(source)
+                if not (source / f).resolve().is_relative_to(inside) or source.resolve() == inside
+            }
+            if source.is_dir()
+            else {source: Path(out) / source.name}
+        )
         plan |= found
     taken = {}
-    for source,dest in plan.items():
-        if source.resolve() == dest.resolve(): raise BadInput(f'{source}: would be written over; choose another output folder')
+    for source, dest in plan.items():
+        if source.resolve() == dest.resolve():
+            raise BadInput(f'{source}: would be written over; choose another output folder')
         other = taken.setdefault(str(dest).casefold(), source)
-        if other.resolve() != source.resolve(): raise BadInput(f'{other} and {source} would both become {dest}: color them into two folders')
+        if other.resolve() != source.resolve():
+            raise BadInput(f'{other} and {source} would both become {dest}: color them into two folders')
     return plan
 
 # %% ../nbs/extras/34_colorize.ipynb #a1b69362
 def color_files(
-    colorizer:Colorizer,
-    sources:list, # files and folders
-    out, # folder for the results
-    force:bool=False, # do again what is there already
-    progress:bool=True, **how # see `color_file`
-) -> dict: # `done`, `skipped`: files; `failed`, `said`: lines
+    colorizer: Colorizer,
+    sources: list,  # files and folders
+    out,  # folder for the results
+    force: bool = False,  # do again what is there already
+    progress: bool = True,
+    **how,  # see `color_file`
+) -> dict:  # `done`, `skipped`: files; `failed`, `said`: lines
     "Color files and folders into another folder; what cannot be read is named, and the rest is done."
     result = dict(done=[], skipped=[], failed=[], said=[])
     check_wishes(colorizer, **how)
     plan = plan_files(sources, out).items()
-    for source,dest in tqdm(plan, desc='coloring', unit='photo') if progress else plan:
+    for source, dest in tqdm(plan, desc='coloring', unit='photo') if progress else plan:
         main = numbered(dest, 1) if how.get('variants') else dest
-        wanted = [main] + [doubt(dest)]*bool(how.get('uncertainty')) + [Path(f'{main}.xmp')]*bool(how.get('sidecar'))
-        if all(f.exists() for f in wanted) and not force: result['skipped'].append(dest); continue
+        wanted = (
+            [main] + [doubt(dest)] * bool(how.get('uncertainty')) + [Path(f'{main}.xmp')] * bool(how.get('sidecar'))
+        )
+        if all(f.exists() for f in wanted) and not force:
+            result['skipped'].append(dest)
+            continue
         dest.parent.mkdir(parents=True, exist_ok=True)
-        try: said = color_file(colorizer, source, dest, **how)
-        except BadInput as e: result['failed'].append(str(e)); continue
+        try:
+            said = color_file(colorizer, source, dest, **how)
+        except BadInput as e:
+            result['failed'].append(str(e))
+            continue
         result['done'].append(dest)
-        if said: result['said'].append(said)
+        if said:
+            result['said'].append(said)
     return result

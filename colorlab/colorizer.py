@@ -7,232 +7,324 @@ __all__ = ['STRIP', 'LOOKS', 'model_size', 'enlarge', 'full_scale', 'eight_bits'
            'Colorizer', 'as_colorizer', 'torch_colorizer', 'onnx_colorizer']
 
 # %% ../nbs/extras/32_colorizer.ipynb #b75ef175
-import numpy as np
-from PIL import Image, ImageColor
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from .backends import Network, assets, find_model, mark, onnx_model, torch_model
+from .bins import accurate_color, color_bins, hint_planes, honored, modes, probabilities, spread, vivid_color
 from .images import BadInput, img_to_rgb, open_photo, whole_file
 from .lab import AB_MAX, SPACES, Space, in_gamut, into_gamut, join_lab, lab_to_rgb, rgb_to_lab
-from .bins import accurate_color, color_bins, hint_planes, honored, modes, probabilities, spread, vivid_color
-from .backends import Network, assets, find_model, mark, onnx_model, torch_model
 
 # %% ../nbs/extras/32_colorizer.ipynb #679538f0
 def model_size(
-    size:tuple, # of the photo, width and height
-    short:int, # what the model was trained at
-    longest:int=4 # at most this many times as long as short; longer photos are squeezed, for the model's eyes only
-) -> tuple: # width and height to show the model
+    size: tuple,  # of the photo, width and height
+    short: int,  # what the model was trained at
+    longest: int = 4,  # at most this many times as long as short; longer photos are squeezed, for the model's eyes only
+) -> tuple:  # width and height to show the model
     "The size at which a model sees a photo: multiples of 4, at a quarter of which some models answer."
-    return tuple(min(max(short, round(s*short/min(size)/4)*4), longest*short) for s in size)
+    return tuple(min(max(short, round(s * short / min(size) / 4) * 4), longest * short) for s in size)
 
 # %% ../nbs/extras/32_colorizer.ipynb #7c4edb1d
 def enlarge(
-    channels:np.ndarray, # (C, h, w) float32
-    size:tuple, # width and height to enlarge to
-    rows:tuple # first row, and the one after the last, of the part that is wanted
-) -> np.ndarray: # (C, rows, width)
+    channels: np.ndarray,  # (C, h, w) float32
+    size: tuple,  # width and height to enlarge to
+    rows: tuple,  # first row, and the one after the last, of the part that is wanted
+) -> np.ndarray:  # (C, rows, width)
     "A strip of `channels` enlarged bicubically; strips fit together without a seam."
-    h,w = channels.shape[1:]
-    box = (0, rows[0]*h/size[1], w, rows[1]*h/size[1])
-    return np.stack([np.asarray(Image.fromarray(c).resize((size[0], rows[1]-rows[0]), Image.BICUBIC, box=box)) for c in channels])
+    h, w = channels.shape[1:]
+    box = (0, rows[0] * h / size[1], w, rows[1] * h / size[1])
+    return np.stack(
+        [np.asarray(Image.fromarray(c).resize((size[0], rows[1] - rows[0]), Image.BICUBIC, box=box)) for c in channels]
+    )
 
 # %% ../nbs/extras/32_colorizer.ipynb #3500f60c
-def full_scale(dtype) -> int: # 255, 65535, or 1 for floating point
+def full_scale(dtype) -> int:  # 255, 65535, or 1 for floating point
     "The number that stands for white."
     return np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
 
-def eight_bits(pixels:np.ndarray) -> np.ndarray: # uint8, same shape
+
+def eight_bits(pixels: np.ndarray) -> np.ndarray:  # uint8, same shape
     "Pixels of any depth, for eyes that need no more."
-    return pixels if pixels.dtype == np.uint8 else (pixels/np.float32(full_scale(pixels.dtype))*255).round().astype(np.uint8)
+    return (
+        pixels
+        if pixels.dtype == np.uint8
+        else (pixels / np.float32(full_scale(pixels.dtype)) * 255).round().astype(np.uint8)
+    )
 
 # %% ../nbs/extras/32_colorizer.ipynb #7bee4fb1
 @dataclass(frozen=True)
 class Hint:
     "A color that somebody knows."
-    x:float; y:float # where, in pixels of the photo
-    ab:tuple # a and b, units of Lab; the lightness is the photo's own
+
+    x: float
+    y: float  # where, in pixels of the photo
+    ab: tuple  # a and b, units of Lab; the lightness is the photo's own
+
 
 def read_hint(
-    text:str # x,y,color: "120,80,#a03020", or a name that Pillow knows
+    text: str,  # x,y,color: "120,80,#a03020", or a name that Pillow knows
 ) -> Hint:
     "A hint as a user writes it; `BadInput` if it is none."
     try:
-        x,y,color = text.split(',', 2)
-        rgb = np.array(ImageColor.getrgb(color.strip())[:3], np.uint8)[:,None,None]
-        return Hint(float(x), float(y), tuple(rgb_to_lab(rgb)[1:,0,0].tolist()))
-    except ValueError: raise BadInput(f'hint "{text}": give x,y,#rrggbb, such as 120,80,#a03020') from None
+        x, y, color = text.split(',', 2)
+        rgb = np.array(ImageColor.getrgb(color.strip())[:3], np.uint8)[:, None, None]
+        return Hint(float(x), float(y), tuple(rgb_to_lab(rgb)[1:, 0, 0].tolist()))
+    except ValueError:
+        raise BadInput(f'hint "{text}": give x,y,#rrggbb, such as 120,80,#a03020') from None
+
 
 def strength(vividness) -> float:
     "The factor that `vividness` stands for; `BadInput` if it is none."
-    if vividness in ('vivid','accurate'): return 1.
-    try: factor = float(vividness)
-    except ValueError: factor = -1
-    if not 0 <= factor < 100: raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
+    if vividness in ('vivid', 'accurate'):
+        return 1.0
+    try:
+        factor = float(vividness)
+    except ValueError:
+        factor = -1
+    if not 0 <= factor < 100:
+        raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
     return factor
 
 # %% ../nbs/extras/32_colorizer.ipynb #1c9fff57
-STRIP = 2**19 # pixels done at once; each needs about 100 bytes for a moment
+STRIP = 2**19  # pixels done at once; each needs about 100 bytes for a moment
+
 
 def stretched(
-    x:np.ndarray, # of a photo, any shape
-    share:float # 0: as it is; 1: from black to white; in between, a part of the way
-) -> np.ndarray: # same shape
+    x: np.ndarray,  # of a photo, any shape
+    share: float,  # 0: as it is; 1: from black to white; in between, a part of the way
+) -> np.ndarray:  # same shape
     "More contrast for a faded photo, as a scanner's automatic levels do it; never more than fivefold."
-    if not share: return x
-    low,high = np.percentile(x, (.5, 99.5)).astype(x.dtype)
-    return x + share*(((x - low)/max(high - low, .4)*2 - 1).clip(-1, 1) - x)
+    if not share:
+        return x
+    low, high = np.percentile(x, (0.5, 99.5)).astype(x.dtype)
+    return x + share * (((x - low) / max(high - low, 0.4) * 2 - 1).clip(-1, 1) - x)
+
 
 @dataclass
 class Colorizer:
     "Colors photos of any size with the lightness they came with."
-    predict: Callable # x (1, nx, h, w) float32 in −1..1 -> y (1, ny, h, w), or a tuple whose first is y
+
+    predict: Callable  # x (1, nx, h, w) float32 in −1..1 -> y (1, ny, h, w), or a tuple whose first is y
     space: Space
-    size: int # short side that the model was trained at
-    mark: dict = field(default_factory=dict) # what to write into the files that it colored
-    bins: np.ndarray|None = None # (Q, 2), units of Lab: of the distribution that the model answers with besides `y`
-    hinted: bool = False # whether the model takes hints, three more channels of x
-    file: Path|None = None # where the model was read from
-    looks: tuple = ((1, False, 0.),) # at the photo: each at how many times `size`, whether in a mirror, and how far stretched (see `stretched`); the answers' mean counts
+    size: int  # short side that the model was trained at
+    mark: dict = field(default_factory=dict)  # what to write into the files that it colored
+    bins: np.ndarray | None = None  # (Q, 2), units of Lab: of the distribution that the model answers with besides `y`
+    hinted: bool = False  # whether the model takes hints, three more channels of x
+    file: Path | None = None  # where the model was read from
+    looks: tuple = (
+        (1, False, 0.0),
+    )  # at the photo: each at how many times `size`, whether in a mirror, and how far stretched (see `stretched`); the answers' mean counts
 
     @classmethod
-    def load(cls,
-        name='lite' # see `find_model`
+    def load(
+        cls,
+        name='lite',  # see `find_model`
     ) -> 'Colorizer':
         "A colorizer without torch, if its model is ONNX or comes along as that; otherwise in torch."
         path = find_model(name)
         light = path.with_suffix('.onnx')
-        if light.resolve().parent == assets().resolve() and light.exists(): return onnx_colorizer(light)
+        if light.resolve().parent == assets().resolve() and light.exists():
+            return onnx_colorizer(light)
         return (onnx_colorizer if path.suffix == '.onnx' else torch_colorizer)(name)
 
     def save(self, path):
         "Write the model to a file of its own kind, whole or not at all."
-        if not self.file: raise BadInput('this colorizer came from no file that could be copied')
-        if Path(path).suffix != self.file.suffix: raise BadInput(f'{path}: the model was read from {self.file.name}; give a file whose name ends in {self.file.suffix}')
-        with whole_file(path) as part: part.write_bytes(self.file.read_bytes())
+        if not self.file:
+            raise BadInput('this colorizer came from no file that could be copied')
+        if Path(path).suffix != self.file.suffix:
+            raise BadInput(
+                f'{path}: the model was read from {self.file.name}; give a file whose name ends in {self.file.suffix}'
+            )
+        with whole_file(path) as part:
+            part.write_bytes(self.file.read_bytes())
 
-    def check(self, hints=(), several:bool=False):
+    def check(self, hints=(), several: bool = False):
         "`BadInput` if the model takes no hints, or has no several answers, and is asked to."
         name = self.mark.get('model', 'this model')
-        if hints and not self.hinted: raise BadInput(f'{name}: takes no hints; use the model lite')
-        if several and self.bins is None: raise BadInput(f'{name}: names one color and no others; use the model lite')
+        if hints and not self.hinted:
+            raise BadInput(f'{name}: takes no hints; use the model lite')
+        if several and self.bins is None:
+            raise BadInput(f'{name}: names one color and no others; use the model lite')
 
-    def seen(self, img:Image.Image, hints=(), times:float=1, mirror:bool=False, stretch:float=0.) -> np.ndarray: # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
+    def seen(
+        self, img: Image.Image, hints=(), times: float = 1, mirror: bool = False, stretch: float = 0.0
+    ) -> np.ndarray:  # x (1, nx, h, w) in −1..1, and three channels of hints if the model takes them
         "What the model is shown of a photo at one look: a size that it knows, and no colors but those of hints; `BadInput` for hints that it cannot take."
         self.check(hints)
         for h in hints:
-            if not (0 <= h.x < img.width and 0 <= h.y < img.height): raise BadInput(f'the hint at {h.x:g},{h.y:g} lies outside of the photo, which is {img.width} × {img.height}')
-        short = round(self.size*times/4)*4 if times != 1 else self.size
+            if not (0 <= h.x < img.width and 0 <= h.y < img.height):
+                raise BadInput(
+                    f'the hint at {h.x:g},{h.y:g} lies outside of the photo, which is {img.width} × {img.height}'
+                )
+        short = round(self.size * times / 4) * 4 if times != 1 else self.size
         small = img.resize(model_size(img.size, short), Image.LANCZOS, reducing_gap=3)
-        x,(sx,sy) = stretched(self.space.split(img_to_rgb(small)[None])[0], stretch),(small.width/img.width, small.height/img.height)
-        if self.hinted: x = np.concatenate([x, hint_planes([(h.y*sy, h.x*sx, *h.ab) for h in hints], small.size[::-1], radius=short//48)[None]], 1)
+        x, (sx, sy) = (
+            stretched(self.space.split(img_to_rgb(small)[None])[0], stretch),
+            (small.width / img.width, small.height / img.height),
+        )
+        if self.hinted:
+            x = np.concatenate(
+                [
+                    x,
+                    hint_planes([(h.y * sy, h.x * sx, *h.ab) for h in hints], small.size[::-1], radius=short // 48)[
+                        None
+                    ],
+                ],
+                1,
+            )
         return np.ascontiguousarray(x[..., ::-1]) if mirror else x
 
-    def answers(self, img:Image.Image, hints=()) -> list: # y (1, ny, h, w) in −1..1; then logits (1, Q, h/4, w/4), if the model names several colors
+    def answers(
+        self, img: Image.Image, hints=()
+    ) -> list:  # y (1, ny, h, w) in −1..1; then logits (1, Q, h/4, w/4), if the model names several colors
         "What the model says of a photo, on average over its looks, at the model's own size."
-        w,h = model_size(img.size, self.size)
-        sizes = (w,h),(-(-w//4),-(-h//4)) # of y, and of logits
+        w, h = model_size(img.size, self.size)
+        sizes = (w, h), (-(-w // 4), -(-h // 4))  # of y, and of logits
+
         def look(times, mirror, stretch):
             said = self.predict(self.seen(img, hints, times, mirror, stretch))
             said = [s[0, ..., ::-1] if mirror else s[0] for s in (said if isinstance(said, tuple) else (said,))]
-            return [enlarge(s, size, (0,size[1])) for s,size in zip(said, sizes)]
+            return [enlarge(s, size, (0, size[1])) for s, size in zip(said, sizes)]
+
         return [np.mean(same, 0)[None] for same in zip(*(look(*how) for how in self.looks))]
 
-    def small_ab(self, img:Image.Image, vividness=1., hints=(), answers=None) -> np.ndarray: # (2, h, w), Lab units; see `color_pixels`
+    def small_ab(
+        self, img: Image.Image, vividness=1.0, hints=(), answers=None
+    ) -> np.ndarray:  # (2, h, w), Lab units; see `color_pixels`
         "The colors that the model sees in a photo, at the model's own size or a quarter of it."
-        y,*logits = answers or self.answers(img, hints)
-        ab = rgb_to_lab(self.space.merge(self.seen(img)[:,:self.space.nx], y))[0,1:]
+        y, *logits = answers or self.answers(img, hints)
+        ab = rgb_to_lab(self.space.merge(self.seen(img)[:, : self.space.nx], y))[0, 1:]
         if logits:
             size = logits[0].shape[:1:-1]
             L = rgb_to_lab(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
             ab = np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in ab])
             ab = (accurate_color if vividness == 'accurate' else vivid_color)(ab, logits[0], self.bins, L)
-            if hints: ab = honored(ab, [(h.y*size[1]/img.height, h.x*size[0]/img.width, *h.ab) for h in hints], L)
-        return ab*strength(vividness)
+            if hints:
+                ab = honored(ab, [(h.y * size[1] / img.height, h.x * size[0] / img.width, *h.ab) for h in hints], L)
+        return ab * strength(vividness)
 
-    def likely(self, img:Image.Image, hints=()) -> np.ndarray: # logits (1, Q, h, w)
+    def likely(self, img: Image.Image, hints=()) -> np.ndarray:  # logits (1, Q, h, w)
         "How likely the model thinks each color; `BadInput` if it names only one."
         self.check(several=True)
         return self.answers(img, hints)[1]
 
-    def uncertainty(self, img:Image.Image, hints=()) -> np.ndarray: # (h, w), units of Lab
+    def uncertainty(self, img: Image.Image, hints=()) -> np.ndarray:  # (h, w), units of Lab
         "How far the colors that it thinks of lie apart, at a quarter of the model's own size."
-        return spread(self.likely(img, hints), self.bins)[0,0]
+        return spread(self.likely(img, hints), self.bins)[0, 0]
 
-    def least_sure(self, img:Image.Image, hints=(), n:int=1, unsure=None) -> list: # (x, y) each, in pixels of the photo; `unsure`: if `uncertainty` was asked for already
+    def least_sure(
+        self, img: Image.Image, hints=(), n: int = 1, unsure=None
+    ) -> list:  # (x, y) each, in pixels of the photo; `unsure`: if `uncertainty` was asked for already
         "Where hints would help most: in the middle of what it is least sure about, and apart from each other."
         from scipy.ndimage import gaussian_filter
-        unsure = gaussian_filter(self.uncertainty(img, hints) if unsure is None else unsure, self.size/64, mode='constant') # no corner that nobody looks at
-        (h,w),(rows,columns),found = unsure.shape,np.indices(unsure.shape),[]
+
+        unsure = gaussian_filter(
+            self.uncertainty(img, hints) if unsure is None else unsure, self.size / 64, mode='constant'
+        )  # no corner that nobody looks at
+        (h, w), (rows, columns), found = unsure.shape, np.indices(unsure.shape), []
         for _ in range(n):
-            row,column = np.unravel_index(unsure.argmax(), unsure.shape)
-            found.append((int((column + .5)*img.width/w), int((row + .5)*img.height/h)))
-            unsure[np.hypot(rows - row, columns - column) < self.size/24] = -np.inf
-            if unsure.max() < 0: break # a tiny photo has few places
+            row, column = np.unravel_index(unsure.argmax(), unsure.shape)
+            found.append((int((column + 0.5) * img.width / w), int((row + 0.5) * img.height / h)))
+            unsure[np.hypot(rows - row, columns - column) < self.size / 24] = -np.inf
+            if unsure.max() < 0:
+                break  # a tiny photo has few places
         return found
 
-    def paint(self, img:Image.Image) -> np.ndarray: # float32 (3, H, W) in 0..1
+    def paint(self, img: Image.Image) -> np.ndarray:  # float32 (3, H, W) in 0..1
         "What the model itself makes of a photo, enlarged to its size; its own lightness included, if it paints RGB."
         y = enlarge(self.answers(img)[0][0], img.size, (0, img.height))
         return self.space.merge(self.space.split(img_to_rgb(img)[None])[0], y[None])[0]
 
-    def drawn_in(self, img:Image.Image, vividness=1., answers=None) -> float: # 0..1
+    def drawn_in(self, img: Image.Image, vividness=1.0, answers=None) -> float:  # 0..1
         "The share of pixels for which a model of Lab predicts a color that sRGB lacks."
-        x,answers = self.seen(img),answers or self.answers(img)
-        y = answers[0][0]*strength(vividness) if self.bins is None else enlarge(self.small_ab(img, vividness, answers=answers)/AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
-        return float(1 - in_gamut(join_lab(x[0,:1], y)).mean())
+        x, answers = self.seen(img), answers or self.answers(img)
+        y = (
+            answers[0][0] * strength(vividness)
+            if self.bins is None
+            else enlarge(self.small_ab(img, vividness, answers=answers) / AB_MAX, x.shape[:1:-1], (0, x.shape[2]))
+        )
+        return float(1 - in_gamut(join_lab(x[0, :1], y)).mean())
 
-    def color_pixels(self,
-        pixels:np.ndarray, # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at
-        vividness=1., # a factor for the chroma; or `vivid`, which is 1, or `accurate`: paler, and wrong by less in the mean
-        hints=(), # see `Hint`
-        answers=None # of the method `answers`, if it was asked already
-    ) -> np.ndarray: # same shape and type
+    def color_pixels(
+        self,
+        pixels: np.ndarray,  # (H, W, 3): uint8, uint16, or float32 in 0..1; color, if there is any, is not looked at
+        vividness=1.0,  # a factor for the chroma; or `vivid`, which is 1, or `accurate`: paler, and wrong by less in the mean
+        hints=(),  # see `Hint`
+        answers=None,  # of the method `answers`, if it was asked already
+    ) -> np.ndarray:  # same shape and type
         "Color pixels of any depth; their lightness stays."
-        (h,w),top = pixels.shape[:2],full_scale(pixels.dtype)
-        ab,out,step = self.small_ab(Image.fromarray(eight_bits(pixels)), vividness, hints, answers),np.empty_like(pixels),max(1, STRIP//w)
+        (h, w), top = pixels.shape[:2], full_scale(pixels.dtype)
+        ab, out, step = (
+            self.small_ab(Image.fromarray(eight_bits(pixels)), vividness, hints, answers),
+            np.empty_like(pixels),
+            max(1, STRIP // w),
+        )
         for first in range(0, h, step):
-            rows = first, min(first+step, h)
-            L = rgb_to_lab(pixels[rows[0]:rows[1]].transpose(2,0,1)/np.float32(top))[:1]
-            rgb = lab_to_rgb(into_gamut(np.concatenate([L, enlarge(ab, (w, h), rows)]))).clip(0,1)*top
-            out[rows[0]:rows[1]] = (rgb.round() if top > 1 else rgb).transpose(1,2,0)
+            rows = first, min(first + step, h)
+            L = rgb_to_lab(pixels[rows[0] : rows[1]].transpose(2, 0, 1) / np.float32(top))[:1]
+            rgb = lab_to_rgb(into_gamut(np.concatenate([L, enlarge(ab, (w, h), rows)]))).clip(0, 1) * top
+            out[rows[0] : rows[1]] = (rgb.round() if top > 1 else rgb).transpose(1, 2, 0)
         return out
 
-    def colorize(self, img:Image.Image, vividness=1., hints=(), answers=None) -> Image.Image: # same size, mode RGB
+    def colorize(self, img: Image.Image, vividness=1.0, hints=(), answers=None) -> Image.Image:  # same size, mode RGB
         "Color a picture in memory; see `color_pixels`."
         return Image.fromarray(self.color_pixels(np.asarray(open_photo(img)), vividness, hints, answers))
 
-    def variants(self, img:Image.Image, k:int=3, hints=(), places:int=8) -> list: # of lists of hints, each to be given to `colorize`
+    def variants(
+        self, img: Image.Image, k: int = 3, hints=(), places: int = 8
+    ) -> list:  # of lists of hints, each to be given to `colorize`
         "Up to `k` different ideas about the photo: what it could be where the model is least sure, told to it wherever that is as likely; `hints` are kept."
         logits = self.likely(img, hints)
-        p,where = probabilities(logits)[0],self.least_sure(img, hints, places, spread(logits, self.bins)[0,0])
-        def at(x, y, around=0): # probabilities there
-            row,column = int(y/img.height*p.shape[1]),int(x/img.width*p.shape[2])
-            return p[:, max(0, row-around):row+around+1, max(0, column-around):column+around+1].mean((1,2))
+        p, where = probabilities(logits)[0], self.least_sure(img, hints, places, spread(logits, self.bins)[0, 0])
+
+        def at(x, y, around=0):  # probabilities there
+            row, column = int(y / img.height * p.shape[1]), int(x / img.width * p.shape[2])
+            return p[:, max(0, row - around) : row + around + 1, max(0, column - around) : column + around + 1].mean(
+                (1, 2)
+            )
+
         ideas = []
         for ab in modes(at(*where[0], around=2), self.bins, k):
-            near = np.exp(-np.square((self.bins - ab)/15).sum(1))
-            ideas.append([*(Hint(x, y, tuple(ab)) for x,y in where if near@at(x, y) >= .3*(near@at(*where[0]))), *hints]) # what a person says lies on top
+            near = np.exp(-np.square((self.bins - ab) / 15).sum(1))
+            ideas.append(
+                [*(Hint(x, y, tuple(ab)) for x, y in where if near @ at(x, y) >= 0.3 * (near @ at(*where[0]))), *hints]
+            )  # what a person says lies on top
         return ideas
 
 # %% ../nbs/extras/32_colorizer.ipynb #8221988f
-LOOKS = (1, False, 0.), (2/3, True, 1.), (4/3, False, .5) # of a model that names several colors, see "Looking more than once"
+LOOKS = (
+    (1, False, 0.0),
+    (2 / 3, True, 1.0),
+    (4 / 3, False, 0.5),
+)  # of a model that names several colors, see "Looking more than once"
+
 
 def as_colorizer(
-    name, path:Path, # see `mark`
-    net:Network
+    name,
+    path: Path,  # see `mark`
+    net: Network,
 ) -> Colorizer:
     "A network as a colorizer; `BadInput` if it colors nothing."
-    if 'y' in net.takes: raise BadInput(f'{name}: is a discriminator and colors nothing; give the model that was trained against it')
+    if 'y' in net.takes:
+        raise BadInput(f'{name}: is a discriminator and colors nothing; give the model that was trained against it')
     space = SPACES[net.header['space']]
-    if space.times > 1: raise BadInput(f'{name}: enlarges and colors nothing; give it to --upscale, and a model of the space lab or rgb to color')
+    if space.times > 1:
+        raise BadInput(
+            f'{name}: enlarges and colors nothing; give it to --upscale, and a model of the space lab or rgb to color'
+        )
     several = dict(bins=color_bins(), looks=LOOKS) if net.several else {}
-    return Colorizer(net.run, space, net.header['size'], mark(name, path, net.header), hinted=net.hinted, file=path, **several)
+    return Colorizer(
+        net.run, space, net.header['size'], mark(name, path, net.header), hinted=net.hinted, file=path, **several
+    )
 
 # %% ../nbs/extras/32_colorizer.ipynb #a8eef745
 def torch_colorizer(
-    name='lite', # see `find_model`
-    device:str|None=None
+    name='lite',  # see `find_model`
+    device: str | None = None,
 ) -> Colorizer:
     "A colorizer that runs its model in torch; `BadInput` if the model colors nothing."
     path = find_model(name)
@@ -240,7 +332,7 @@ def torch_colorizer(
 
 # %% ../nbs/extras/32_colorizer.ipynb #b4a24df8
 def onnx_colorizer(
-    name # see `find_model`
+    name,  # see `find_model`
 ) -> Colorizer:
     "A colorizer that runs its model in onnxruntime; `BadInput` if the model colors nothing."
     path = find_model(name)

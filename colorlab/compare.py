@@ -9,261 +9,401 @@ __all__ = ['FEW', 'truths', 'paint', 'keep_lightness', 'score_all', 'judge_mark'
 
 # %% ../nbs/extras/24_compare.ipynb #ec6ad2fb
 import json
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
-from dataclasses import fields
-from pathlib import Path
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
+
+from .data import Manifest, find_dataset, make_manifest
+from .evaluation import interval, paired_interval, test_rows, train_mean
 from .images import BadInput, jpeg, open_photo, rgb_to_img, sample_folder, svg, whole_file, write_page
 from .lab import LAB, SPACES, rgb_to_lab, split_lab
-from .data import Manifest, find_dataset, make_manifest
 from .metrics import colorfulness, floors, score
 from .models import load_model, predict
-from .runs import Settings
-from .training import check_settings
 from .perceptual import judges
+from .runs import Settings
 from .scoring import fit
-from .evaluation import interval, paired_interval, test_rows, train_mean
-from .tournament import Budget, MARKS, Stage, System, label, plan, run_all, settings_of, stages, write_listings
+from .tournament import MARKS, Budget, Stage, System, label, plan, run_all, settings_of, stages, write_listings
+from .training import check_settings
 
 # %% ../nbs/extras/24_compare.ipynb #5b43f5bd
-def truths(folder, rows:pd.DataFrame, size:int) -> torch.Tensor: # uint8 (N, 3, size, size)
+def truths(folder, rows: pd.DataFrame, size: int) -> torch.Tensor:  # uint8 (N, 3, size, size)
     "The photos to color, cut square."
-    return torch.stack([torch.from_numpy(np.array(fit(open_photo(Path(folder)/f), size))).permute(2,0,1) for f in rows.file])
+    return torch.stack(
+        [torch.from_numpy(np.array(fit(open_photo(Path(folder) / f), size))).permute(2, 0, 1) for f in rows.file]
+    )
+
 
 @torch.inference_mode()
-def paint(model, space, truth:torch.Tensor, bs:int=32) -> torch.Tensor: # RGB in 0..1
+def paint(model, space, truth: torch.Tensor, bs: int = 32) -> torch.Tensor:  # RGB in 0..1
     "What a network makes of the photos."
+
     def one(rgb):
-        x,_ = space.split(rgb)
+        x, _ = space.split(rgb)
         return space.merge(x, predict(model, x).float())
+
     return torch.cat([one(rgb) for rgb in truth.split(bs)])
 
-def keep_lightness(rgb, truth): # both RGB; floats, bytes
-    "The colors of one picture on the lightness of another."
-    return torch.cat([LAB.merge(split_lab(rgb_to_lab(t))[0], split_lab(rgb_to_lab(p))[1]) for p,t in zip(rgb.split(32), truth.split(32))])
 
-FEW = 128 # photos of a set, by lot, where all would take too long
+def keep_lightness(rgb, truth):  # both RGB; floats, bytes
+    "The colors of one picture on the lightness of another."
+    return torch.cat(
+        [
+            LAB.merge(split_lab(rgb_to_lab(t))[0], split_lab(rgb_to_lab(p))[1])
+            for p, t in zip(rgb.split(32), truth.split(32))
+        ]
+    )
+
+
+FEW = 128  # photos of a set, by lot, where all would take too long
+
 
 @torch.inference_mode()
-def score_all(pred, truth, pair=None) -> pd.DataFrame: # a row a picture
+def score_all(pred, truth, pair=None) -> pd.DataFrame:  # a row a picture
     "The three numbers of lesson `learner`, the truth's colorfulness, and what a judge of pairs says of the first `FEW`."
-    parts,left = [],FEW
-    for p,t in zip(pred.split(32), truth.split(32)):
-        s = score(p, t/255).assign(cf_truth=colorfulness(t/255))
-        if pair and left > 0: s['perceptual'] = pair.see((255*p).round().byte(), t).cpu().numpy()
-        parts.append(s); left -= len(s)
+    parts, left = [], FEW
+    for p, t in zip(pred.split(32), truth.split(32)):
+        s = score(p, t / 255).assign(cf_truth=colorfulness(t / 255))
+        if pair and left > 0:
+            s['perceptual'] = pair.see((255 * p).round().byte(), t).cpu().numpy()
+        parts.append(s)
+        left -= len(s)
     return pd.concat(parts, ignore_index=True)
 
 # %% ../nbs/extras/24_compare.ipynb #ce3fceea
-def judge_mark(model, space, mark:float, sets:dict, pair) -> list: # of tables
+def judge_mark(model, space, mark: float, sets: dict, pair) -> list:  # of tables
     "Score a network at one mark: at the end on all photos, the first `FEW` by a judge of pairs, too; on the way on those only."
     tables = []
-    for name,(files,truth) in sets.items():
+    for name, (files, truth) in sets.items():
         n = len(truth) if mark == 1 else FEW
         pred = paint(model, space, truth[:n])
-        for kept,p in [(False, pred)] + [(True, keep_lightness(pred, truth[:n]))]*(space is not LAB):
-            table = score_all(p, truth[:n], pair if mark == 1 else None).assign(set=name, file=files[:n], mark=mark, kept=kept)
+        for kept, p in [(False, pred)] + [(True, keep_lightness(pred, truth[:n]))] * (space is not LAB):
+            table = score_all(p, truth[:n], pair if mark == 1 else None).assign(
+                set=name, file=files[:n], mark=mark, kept=kept
+            )
             tables.append(table)
     return tables
 
+
 def judge_stage(
-    stage:Stage, out:Path, sets:dict, # name -> (files, truths), in the order of a lot
-    pair=None
-) -> pd.DataFrame: # set, file, mark, kept, and the columns of `score_all`
+    stage: Stage,
+    out: Path,
+    sets: dict,  # name -> (files, truths), in the order of a lot
+    pair=None,
+) -> pd.DataFrame:  # set, file, mark, kept, and the columns of `score_all`
     "Score what one stage left at its marks, once."
-    path = out/'scores'/f'{stage.name}.csv'
+    path = out / 'scores' / f'{stage.name}.csv'
     if not path.exists():
         tables = []
-        for mark in pd.read_csv(out/'runs'/stage.name/'marks.csv').mark:
-            model,header = load_model(out/'runs'/stage.name/f'{mark:g}.safetensors')
+        for mark in pd.read_csv(out / 'runs' / stage.name / 'marks.csv').mark:
+            model, header = load_model(out / 'runs' / stage.name / f'{mark:g}.safetensors')
             tables += judge_mark(model, SPACES[header['space']], mark, sets, pair)
         path.parent.mkdir(exist_ok=True)
-        with whole_file(path) as part: pd.concat(tables).to_csv(part, index=False)
+        with whole_file(path) as part:
+            pd.concat(tables).to_csv(part, index=False)
     return pd.read_csv(path, dtype=dict(file=str))
 
 # %% ../nbs/extras/24_compare.ipynb #1829d929
-def of_system(system:System, seeds:list, scores:dict, marks=(1.,)) -> pd.DataFrame: # with the seed and the mark of each row
+def of_system(
+    system: System, seeds: list, scores: dict, marks=(1.0,)
+) -> pd.DataFrame:  # with the seed and the mark of each row
     "All scores of a system: of its own stages, and of those that it began with."
     own = [(s, scores[s.name].assign(seed=seed)) for seed in seeds for s in stages(system, seed) if s.name in scores]
-    return pd.concat([t[t.mark.isin(marks) & (s.first < t.mark) & (t.mark <= s.last)] for s,t in own] or [pd.DataFrame()])
+    return pd.concat(
+        [t[t.mark.isin(marks) & (s.first < t.mark) & (t.mark <= s.last)] for s, t in own] or [pd.DataFrame()]
+    )
 
-def row_of(own:pd.DataFrame, center:pd.DataFrame) -> dict:
+
+def row_of(own: pd.DataFrame, center: pd.DataFrame) -> dict:
     "The figures of one system in a table; `own` and `center` are rows of one set."
-    mean,base = (t.groupby('file')[['psnr','ab_rmse','colorfulness','cf_truth'] + ['perceptual']*('perceptual' in t)].mean() for t in (own, center))
-    def with_interval(x): return '{:.2f} ({:.2f}..{:.2f})'.format(*x)
-    def against(name): return '{:+.2f} ({:+.2f}..{:+.2f})'.format(*paired_interval(mean[name], base[name]))
+    mean, base = (
+        t.groupby('file')[['psnr', 'ab_rmse', 'colorfulness', 'cf_truth'] + ['perceptual'] * ('perceptual' in t)].mean()
+        for t in (own, center)
+    )
+
+    def with_interval(x):
+        return '{:.2f} ({:.2f}..{:.2f})'.format(*x)
+
+    def against(name):
+        return '{:+.2f} ({:+.2f}..{:+.2f})'.format(*paired_interval(mean[name], base[name]))
+
     seeds = own.groupby('seed').psnr.mean() if 'seed' in own else []
-    return {'PSNR dB ↑': with_interval(interval(mean.psnr)), 'to the first': against('psnr') if own is not center else '',
-            'seeds ±': f'{seeds.std():.2f}' if len(seeds) > 1 else '', 'ab-RMSE ↓': with_interval(interval(mean.ab_rmse)), 'to the first ': against('ab_rmse') if own is not center else '',
-            'colorful': f'{mean.colorfulness.mean():.1f}', 'ΔCF ↓': f'{(mean.colorfulness - mean.cf_truth).abs().mean():.1f}'} | (
-            {'perceptual ↓': f'{mean.perceptual.mean():.3f}'} if 'perceptual' in mean else {})
+    return {
+        'PSNR dB ↑': with_interval(interval(mean.psnr)),
+        'to the first': against('psnr') if own is not center else '',
+        'seeds ±': f'{seeds.std():.2f}' if len(seeds) > 1 else '',
+        'ab-RMSE ↓': with_interval(interval(mean.ab_rmse)),
+        'to the first ': against('ab_rmse') if own is not center else '',
+        'colorful': f'{mean.colorfulness.mean():.1f}',
+        'ΔCF ↓': f'{(mean.colorfulness - mean.cf_truth).abs().mean():.1f}',
+    } | ({'perceptual ↓': f'{mean.perceptual.mean():.3f}'} if 'perceptual' in mean else {})
+
 
 def tabulate(
-    systems:list, seeds:list, scores:dict, # stage name -> table of `judge_stage`
-    ground:pd.DataFrame, # scores of the floors, with `who`
-    where:str # name of the set
+    systems: list,
+    seeds: list,
+    scores: dict,  # stage name -> table of `judge_stage`
+    ground: pd.DataFrame,  # scores of the floors, with `who`
+    where: str,  # name of the set
 ) -> pd.DataFrame:
     "The tournament's table for one set of photos."
+
     def own(system, kept):
         t = of_system(system, seeds, scores)
         return t[(t.set == where) & (t.kept == kept)] if len(t) else t
+
     center = own(systems[0], False)
-    rows = {who: row_of(t, t) for who,t in ground[ground.set == where].groupby('who', sort=False)}
+    rows = {who: row_of(t, t) for who, t in ground[ground.set == where].groupby('who', sort=False)}
     for s in systems:
         for kept in (False, True):
             t = own(s, kept)
-            if len(t): rows[label(s, systems[0]) + ', L kept'*kept] = row_of(center if s == systems[0] else t, center)
+            if len(t):
+                rows[label(s, systems[0]) + ', L kept' * kept] = row_of(center if s == systems[0] else t, center)
     return pd.DataFrame(rows).T.fillna('')
 
 # %% ../nbs/extras/24_compare.ipynb #b3a78e12
-def effort(systems:list, seeds:list, out:Path) -> pd.DataFrame: # a row a system: seconds, photos, epochs, seeds
+def effort(systems: list, seeds: list, out: Path) -> pd.DataFrame:  # a row a system: seconds, photos, epochs, seeds
     "What every system was given and what it made of it, mean over the seeds."
     rows = {}
     for system in systems:
         ends = []
         for seed in seeds:
-            paths = [(s, out/'runs'/s.name/'marks.csv') for s in stages(system, seed)]
-            if all(p.exists() for _,p in paths):
-                ends.append(sum(pd.read_csv(p).query('mark == @s.last')[['seconds','photos','epochs']].iloc[0] for s,p in paths))
-        if ends: rows[label(system, systems[0])] = pd.DataFrame(ends).mean().to_dict() | dict(seeds=len(ends))
+            paths = [(s, out / 'runs' / s.name / 'marks.csv') for s in stages(system, seed)]
+            if all(p.exists() for _, p in paths):
+                ends.append(
+                    sum(
+                        pd.read_csv(p).query('mark == @s.last')[['seconds', 'photos', 'epochs']].iloc[0]
+                        for s, p in paths
+                    )
+                )
+        if ends:
+            rows[label(system, systems[0])] = pd.DataFrame(ends).mean().to_dict() | dict(seeds=len(ends))
     return pd.DataFrame(rows).T.round(1)
 
 # %% ../nbs/extras/24_compare.ipynb #056ed7c6
-def plot_progress(systems:list, seeds:list, scores:dict, where:str, measure:str='ab_rmse'):
+def plot_progress(systems: list, seeds: list, scores: dict, where: str, measure: str = 'ab_rmse'):
     "How the measure moved over the budget, a panel for each thing that was changed, a band from the worst to the best seed; returns the matplotlib figure."
     from matplotlib.figure import Figure
+
     center = systems[0]
     varied = [f.name for f in fields(System) if any(getattr(s, f.name) != getattr(center, f.name) for s in systems)]
-    fig = Figure(figsize=(3.4*len(varied), 3), layout='constrained')
-    for ax,name in zip(np.atleast_1d(fig.subplots(1, len(varied), sharey=True)), varied):
+    fig = Figure(figsize=(3.4 * len(varied), 3), layout='constrained')
+    for ax, name in zip(np.atleast_1d(fig.subplots(1, len(varied), sharey=True)), varied):
         for s in systems:
-            if any(getattr(s, n) != getattr(center, n) for n in varied if n != name): continue
+            if any(getattr(s, n) != getattr(center, n) for n in varied if n != name):
+                continue
             t = of_system(s, seeds, scores, MARKS)
-            if not len(t): continue
-            t = t[(t.set == where) & (t.kept == (s.space != 'lab')) & t.file.isin(t.file[t.mark < 1])] # at the last mark more photos are scored
-            t = t.groupby(['mark','seed'])[measure].mean().unstack()
-            line, = ax.plot(t.index*100, t.mean(axis=1), marker='o', ms=3, label=str(getattr(s, name)))
-            ax.fill_between(t.index*100, t.min(axis=1), t.max(axis=1), color=line.get_color(), alpha=.15, lw=0)
-        ax.set(title=name, xlabel='% of the budget'); ax.legend(frameon=False, fontsize=8); ax.spines[['top','right']].set_visible(False)
-        ax.grid(axis='y', alpha=.2)
+            if not len(t):
+                continue
+            t = t[
+                (t.set == where) & (t.kept == (s.space != 'lab')) & t.file.isin(t.file[t.mark < 1])
+            ]  # at the last mark more photos are scored
+            t = t.groupby(['mark', 'seed'])[measure].mean().unstack()
+            (line,) = ax.plot(t.index * 100, t.mean(axis=1), marker='o', ms=3, label=str(getattr(s, name)))
+            ax.fill_between(t.index * 100, t.min(axis=1), t.max(axis=1), color=line.get_color(), alpha=0.15, lw=0)
+        ax.set(title=name, xlabel='% of the budget')
+        ax.legend(frameon=False, fontsize=8)
+        ax.spines[['top', 'right']].set_visible(False)
+        ax.grid(axis='y', alpha=0.2)
     fig.axes[0].set_ylabel({'ab_rmse': 'ab-RMSE', 'psnr': 'PSNR, dB', 'colorfulness': 'colorfulness'}[measure])
     return fig
 
-def plot_losses(systems:list, seeds:list, out:Path):
+
+def plot_losses(systems: list, seeds: list, out: Path):
     "Loss by epoch on the photos to train (line) and on others (dashed), first seed, one panel a system (R2.14, R4.13); returns the matplotlib figure."
     from matplotlib.figure import Figure
+
     shown = [(label(s, systems[0]), h) for s in systems for h in [losses_of(s, seeds[0], out)] if len(h)]
-    rows = -(-len(shown)//4)
-    fig = Figure(figsize=(12, 2.3*rows), layout='constrained')
-    for ax,(title,h) in zip(fig.subplots(rows, 4, squeeze=False).flat, shown):
-        for name,style in (('train_loss','-'), ('val_loss','--')): ax.plot(h.epoch, h[name], style, color='tab:blue', label='L1, ' + ('training' if name == 'train_loss' else 'others'))
+    rows = -(-len(shown) // 4)
+    fig = Figure(figsize=(12, 2.3 * rows), layout='constrained')
+    for ax, (title, h) in zip(fig.subplots(rows, 4, squeeze=False).flat, shown):
+        for name, style in (('train_loss', '-'), ('val_loss', '--')):
+            ax.plot(
+                h.epoch,
+                h[name],
+                style,
+                color='tab:blue',
+                label='L1, ' + ('training' if name == 'train_loss' else 'others'),
+            )
         if 'd_loss' in h:
             other = ax.twinx()
-            for name,color in (('adv_loss','tab:orange'), ('d_loss','tab:red')):
-                for part,style in (('','-'), ('val_','--')):
-                    if part+name in h: other.plot(h.epoch, h[part+name], style, color=color, lw=1)
-            other.spines['top'].set_visible(False); other.tick_params(labelsize=7)
-        ax.set_title(title, fontsize=9); ax.spines['top'].set_visible(False); ax.tick_params(labelsize=7)
-    for ax in fig.axes[len(shown):rows*4]: ax.axis('off')
+            for name, color in (('adv_loss', 'tab:orange'), ('d_loss', 'tab:red')):
+                for part, style in (('', '-'), ('val_', '--')):
+                    if part + name in h:
+                        other.plot(h.epoch, h[part + name], style, color=color, lw=1)
+            other.spines['top'].set_visible(False)
+            other.tick_params(labelsize=7)
+        ax.set_title(title, fontsize=9)
+        ax.spines['top'].set_visible(False)
+        ax.tick_params(labelsize=7)
+    for ax in fig.axes[len(shown) : rows * 4]:
+        ax.axis('off')
     fig.axes[0].legend(frameon=False, fontsize=7)
     return fig
 
-def losses_of(system:System, seed:int, out:Path) -> pd.DataFrame:
+
+def losses_of(system: System, seed: int, out: Path) -> pd.DataFrame:
     "The histories of a system's stages, one after the other; empty where not even one epoch was finished."
-    found,done = [pd.DataFrame()],0
+    found, done = [pd.DataFrame()], 0
     for s in stages(system, seed):
-        run = out/'runs'/s.name
-        if not (run/'history.csv').exists(): continue # not even one epoch
-        h,end = pd.read_csv(run/'history.csv'),pd.read_csv(run/'marks.csv').query('mark == @s.last').epochs.iloc[0]
+        run = out / 'runs' / s.name
+        if not (run / 'history.csv').exists():
+            continue  # not even one epoch
+        h, end = (
+            pd.read_csv(run / 'history.csv'),
+            pd.read_csv(run / 'marks.csv').query('mark == @s.last').epochs.iloc[0],
+        )
         h = h[h.epoch <= end]
-        found.append(h.assign(epoch=h.epoch + done)); done += len(h)
+        found.append(h.assign(epoch=h.epoch + done))
+        done += len(h)
     return pd.concat(found, ignore_index=True)
 
 # %% ../nbs/extras/24_compare.ipynb #d45758fb
-def gallery(systems:list, seed:int, out:Path, truth:torch.Tensor) -> dict: # label -> RGB (N, 3, H, W) in 0..1
+def gallery(systems: list, seed: int, out: Path, truth: torch.Tensor) -> dict:  # label -> RGB (N, 3, H, W) in 0..1
     "What every system that is done makes of some photos."
-    rows = {'gray': floors(truth/255)['gray']}
+    rows = {'gray': floors(truth / 255)['gray']}
     for system in systems:
-        path = out/'runs'/stages(system, seed)[-1].name/'1.safetensors'
-        if not path.exists(): continue
-        model,header = load_model(path)
+        path = out / 'runs' / stages(system, seed)[-1].name / '1.safetensors'
+        if not path.exists():
+            continue
+        model, header = load_model(path)
         rows[label(system, systems[0])] = paint(model, SPACES[header['space']], truth)
-    return rows | {'truth': truth/255}
+    return rows | {'truth': truth / 255}
 
 # %% ../nbs/extras/24_compare.ipynb #8c2edf3d
-def same_tournament(out:Path, **what):
+def same_tournament(out: Path, **what):
     "Remember what is the same for all; `BadInput` if the folder holds another tournament. Systems and seeds may be added."
-    path,now = out/'tournament.json',json.loads(json.dumps(what, default=str))
+    path, now = out / 'tournament.json', json.loads(json.dumps(what, default=str))
     if path.exists():
         before = json.loads(path.read_text())
-        if now != before: raise BadInput(f'{out}: holds a tournament with other {", ".join(k for k in now if now[k] != before.get(k))}: choose another folder')
-    with whole_file(path) as part: part.write_text(json.dumps(now, indent=1))
+        if now != before:
+            raise BadInput(
+                f'{out}: holds a tournament with other {", ".join(k for k in now if now[k] != before.get(k))}: choose another folder'
+            )
+    with whole_file(path) as part:
+        part.write_text(json.dumps(now, indent=1))
+
 
 def compare(
-    data:str, out, # the photos, and a folder for everything
-    systems:list, # of `System`, the center first
-    budget:Budget=Budget(300), seeds=(1,2,3),
-    parts:dict=None, # name -> regular expression: photos whose file it finds
-    size:int=128, narrow:int=1, # divide the channels of all networks by this
-    perceptual:bool=True, # let a network judge pairs, too
-    device:str=None, **how # other settings of all
-) -> dict: # name of a set of photos -> its table
+    data: str,
+    out,  # the photos, and a folder for everything
+    systems: list,  # of `System`, the center first
+    budget: Budget = Budget(300),
+    seeds=(1, 2, 3),
+    parts: dict = None,  # name -> regular expression: photos whose file it finds
+    size: int = 128,
+    narrow: int = 1,  # divide the channels of all networks by this
+    perceptual: bool = True,  # let a network judge pairs, too
+    device: str = None,
+    **how,  # other settings of all
+) -> dict:  # name of a set of photos -> its table
     "Train all systems with all seeds, judge them on the test photos of `data` and of the sample, write tables and a page. Goes on where it was stopped."
-    out,parts = Path(out),{'all': ''} | (parts or {})
-    for folder in (out, out/'runs'): folder.mkdir(parents=True, exist_ok=True)
-    if not systems: raise BadInput('a tournament needs a system')
+    out, parts = Path(out), {'all': ''} | (parts or {})
+    for folder in (out, out / 'runs'):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not systems:
+        raise BadInput('a tournament needs a system')
     same_tournament(out, data=data, budget=budget, parts=parts, size=size, narrow=narrow, how=how)
-    manifest = frozen_manifest(data, out/'manifest.csv')
-    write_listings(manifest, systems, parts, out/'listings')
+    manifest = frozen_manifest(data, out / 'manifest.csv')
+    write_listings(manifest, systems, parts, out / 'listings')
     how = how | dict(size=size, narrow=narrow)
-    for s in systems: check_settings(Settings(**settings_of(Stage(s, 0), out, data, **how))) # before the first batch
+    for s in systems:
+        check_settings(Settings(**settings_of(Stage(s, 0), out, data, **how)))  # before the first batch
     run_all(plan(systems, list(seeds)), out, budget, data=data, device=device, **how)
     return report_on(out, systems, list(seeds), perceptual)
 
 # %% ../nbs/extras/24_compare.ipynb #c04fd719
-def frozen_manifest(data:str, path:Path) -> Manifest:
+def frozen_manifest(data: str, path: Path) -> Manifest:
     "The photos as they were when the tournament began."
-    if not path.exists(): make_manifest(data).save(path)
+    if not path.exists():
+        make_manifest(data).save(path)
     return Manifest.load(path, find_dataset(data)[0])
 
-def test_sets(manifest:Manifest, size:int) -> dict: # name -> (files, truths)
+
+def test_sets(manifest: Manifest, size: int) -> dict:  # name -> (files, truths)
     "The test photos of the data, and those of the sample that everybody has, shuffled."
     rows = {'test': (manifest.folder, test_rows(manifest))}
-    if manifest.folder.resolve() != sample_folder().resolve(): rows['sample'] = (sample_folder(), make_manifest('sample').part('test'))
-    lot = {name: (folder, r.sample(frac=1, random_state=42)) for name,(folder,r) in rows.items()}
-    return {name: (list(r.file), truths(folder, r, size)) for name,(folder,r) in lot.items()}
+    if manifest.folder.resolve() != sample_folder().resolve():
+        rows['sample'] = (sample_folder(), make_manifest('sample').part('test'))
+    lot = {name: (folder, r.sample(frac=1, random_state=42)) for name, (folder, r) in rows.items()}
+    return {name: (list(r.file), truths(folder, r, size)) for name, (folder, r) in lot.items()}
 
-def ground(manifest:Manifest, sets:dict, pair=None) -> pd.DataFrame: # as `score_all`, with set, file, who
+
+def ground(manifest: Manifest, sets: dict, pair=None) -> pd.DataFrame:  # as `score_all`, with set, file, who
     "The floors on all sets."
     ab = train_mean(manifest, test_rows(manifest))
-    return pd.concat(score_all(rgb, truth, pair).assign(set=name, file=files, who=who) for name,(files,truth) in sets.items()
-                     for who,rgb in floors(truth/255, ab).items() if who != 'random-ab')
+    return pd.concat(
+        score_all(rgb, truth, pair).assign(set=name, file=files, who=who)
+        for name, (files, truth) in sets.items()
+        for who, rgb in floors(truth / 255, ab).items()
+        if who != 'random-ab'
+    )
 
-def with_parts(table:pd.DataFrame, parts:dict) -> pd.DataFrame:
+
+def with_parts(table: pd.DataFrame, parts: dict) -> pd.DataFrame:
     "The same scores, and those of the test photos in each part once more, as a set of their own."
-    return pd.concat([table, *(table[(table.set == 'test') & table.file.str.contains(p)].assign(set=f'test, {name}') for name,p in parts.items() if p)])
+    return pd.concat(
+        [
+            table,
+            *(
+                table[(table.set == 'test') & table.file.str.contains(p)].assign(set=f'test, {name}')
+                for name, p in parts.items()
+                if p
+            ),
+        ]
+    )
 
-def report_on(out, systems:list, seeds:list, perceptual:bool=True) -> dict: # name of a set -> table
+
+def report_on(out, systems: list, seeds: list, perceptual: bool = True) -> dict:  # name of a set -> table
     "Judge what is done so far; write tables and the page."
-    out,about = Path(out),json.loads((Path(out)/'tournament.json').read_text())
-    manifest = frozen_manifest(about['data'], out/'manifest.csv')
-    sets,pair = test_sets(manifest, about['size']),judges()[0] if perceptual else None
-    done = [s for s in plan(systems, seeds) if (out/'runs'/s.name/'marks.csv').exists()]
-    scores = {s.name: with_parts(judge_stage(s, out, sets, pair), about['parts']) for s in tqdm(done, desc='judging', unit='stage')}
+    out, about = Path(out), json.loads((Path(out) / 'tournament.json').read_text())
+    manifest = frozen_manifest(about['data'], out / 'manifest.csv')
+    sets, pair = test_sets(manifest, about['size']), judges()[0] if perceptual else None
+    done = [s for s in plan(systems, seeds) if (out / 'runs' / s.name / 'marks.csv').exists()]
+    scores = {
+        s.name: with_parts(judge_stage(s, out, sets, pair), about['parts'])
+        for s in tqdm(done, desc='judging', unit='stage')
+    }
     floor = with_parts(ground(manifest, sets, pair), about['parts'])
-    tables = {name: tabulate(systems, seeds, scores, floor, name).rename(columns={'perceptual ↓': f'{pair.name} ↓' if pair else ''}) for name in floor.set.unique()}
-    for name,table in tables.items():
-        with whole_file(out/f'{name}.csv') as part: table.to_csv(part)
+    tables = {
+        name: tabulate(systems, seeds, scores, floor, name).rename(
+            columns={'perceptual ↓': f'{pair.name} ↓' if pair else ''}
+        )
+        for name in floor.set.unique()
+    }
+    for name, table in tables.items():
+        with whole_file(out / f'{name}.csv') as part:
+            table.to_csv(part)
     write_compare(out, systems, seeds, about, sets, scores, tables, floor.groupby('set').file.nunique().to_dict())
     return tables
 
-def write_compare(out:Path, systems:list, seeds:list, about:dict, sets:dict, scores:dict, tables:dict, n:dict) -> Path:
+
+def write_compare(
+    out: Path, systems: list, seeds: list, about: dict, sets: dict, scores: dict, tables: dict, n: dict
+) -> Path:
     "The page: tables, curves, losses, and the same photos for all."
-    rows = {name: gallery(systems, seeds[0], out, truth[:8]) for name,(_,truth) in sets.items()}
-    pictures = {name: {who: jpeg(rgb_to_img(make_grid(rgb, nrow=len(rgb), padding=2, pad_value=1.))) for who,rgb in r.items()} for name,r in rows.items()}
-    curves = {name: {m: svg(plot_progress(systems, seeds, scores, name, m)) for m in ('ab_rmse','colorfulness')} for name in sets}
-    return write_page('compare.html', out/'report.html', about=about, seeds=seeds, n=n, tables=tables,
-                      effort=effort(systems, seeds, out), pictures=pictures, curves=curves, losses=svg(plot_losses(systems, seeds, out)))
+    rows = {name: gallery(systems, seeds[0], out, truth[:8]) for name, (_, truth) in sets.items()}
+    pictures = {
+        name: {who: jpeg(rgb_to_img(make_grid(rgb, nrow=len(rgb), padding=2, pad_value=1.0))) for who, rgb in r.items()}
+        for name, r in rows.items()
+    }
+    curves = {
+        name: {m: svg(plot_progress(systems, seeds, scores, name, m)) for m in ('ab_rmse', 'colorfulness')}
+        for name in sets
+    }
+    return write_page(
+        'compare.html',
+        out / 'report.html',
+        about=about,
+        seeds=seeds,
+        n=n,
+        tables=tables,
+        effort=effort(systems, seeds, out),
+        pictures=pictures,
+        curves=curves,
+        losses=svg(plot_losses(systems, seeds, out)),
+    )

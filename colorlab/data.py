@@ -10,125 +10,143 @@ __all__ = ['LISTINGS', 'DATASETS', 'SAVED', 'small_lab', 'color_left', 'has_colo
 # %% ../nbs/03_data.ipynb #c1572067
 import hashlib
 import io
-import numpy as np
 import os
-import pandas as pd
-from PIL import Image
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm.auto import tqdm
+
 from .images import BadInput, open_small, photo_files, sample_folder, whole_file
 from .lab import rgb_to_lab
 
 # %% ../nbs/03_data.ipynb #30775150
-def small_lab(img:Image.Image) -> np.ndarray: # float32 (3, N)
+def small_lab(img: Image.Image) -> np.ndarray:  # float32 (3, N)
     "The Lab values of a photo's pixels when it is shrunk to 64 pixels a side at most."
     small = img.copy()
     small.thumbnail((64, 64))
     return rgb_to_lab(np.moveaxis(np.asarray(small), -1, 0)).reshape(3, -1)
 
+
 def color_left(
-    img:Image.Image, # a photo
-    bins:int=24      # steps of lightness
-) -> tuple: # mean chroma, and the chroma left in the most colorful hundredth of the pixels when each lightness loses its mean color
+    img: Image.Image,  # a photo
+    bins: int = 24,  # steps of lightness
+) -> tuple:  # mean chroma, and the chroma left in the most colorful hundredth of the pixels when each lightness loses its mean color
     "How colorful a photo is, and how much of it lightness cannot explain. Both in units of Lab."
     lab = small_lab(img)
-    step = (lab[0]/100*bins).astype(int).clip(0, bins-1)
+    step = (lab[0] / 100 * bins).astype(int).clip(0, bins - 1)
     count = np.bincount(step, minlength=bins)
-    L,a,b = (np.bincount(step, c, bins)[count>0]/count[count>0] for c in lab) # the curve
+    L, a, b = (np.bincount(step, c, bins)[count > 0] / count[count > 0] for c in lab)  # the curve
     left = np.hypot(lab[1] - np.interp(lab[0], L, a), lab[2] - np.interp(lab[0], L, b))
     return float(np.hypot(*lab[1:]).mean()), float(np.percentile(left, 99))
 
 # %% ../nbs/03_data.ipynb #156fe3ac
-def has_color(chroma:float, left:float) -> bool:
+def has_color(chroma: float, left: float) -> bool:
     "Whether a photo has color beyond a tone, from what `color_left` says."
-    return left >= max(2.75, min(chroma, 34)/4)
+    return left >= max(2.75, min(chroma, 34) / 4)
 
 # %% ../nbs/03_data.ipynb #c696ca78
 def examine(
-    folder, # where `file` lies
-    file:str, # relative path
-    more=lambda img: {} # what else to note about the picture, of which a small version is given, as a dict
-) -> dict: # sha256, width, height, chroma, verdict, and more
+    folder,  # where `file` lies
+    file: str,  # relative path
+    more=lambda img: {},  # what else to note about the picture, of which a small version is given, as a dict
+) -> dict:  # sha256, width, height, chroma, verdict, and more
     "Look at one file once. The verdict is `ok`, `gray`, `toned` (sepia and the like) or `broken: why`."
-    row = dict(file=file, sha256='', width=0, height=0, chroma=0.)
-    try: data = (Path(folder)/file).read_bytes()
-    except OSError as e: return row | dict(verdict=f'broken: {e.strerror}')
+    row = dict(file=file, sha256='', width=0, height=0, chroma=0.0)
+    try:
+        data = (Path(folder) / file).read_bytes()
+    except OSError as e:
+        return row | dict(verdict=f'broken: {e.strerror}')
     row['sha256'] = hashlib.sha256(data).hexdigest()
-    try: img,(width,height) = open_small(io.BytesIO(data), 96, name=file)
-    except BadInput as e: return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
-    chroma,left = color_left(img)
+    try:
+        img, (width, height) = open_small(io.BytesIO(data), 96, name=file)
+    except BadInput as e:
+        return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
+    chroma, left = color_left(img)
     verdict = 'ok' if has_color(chroma, left) else 'gray' if chroma < 2 else 'toned'
     return row | dict(width=width, height=height, chroma=round(chroma, 2), verdict=verdict) | more(img)
 
 # %% ../nbs/03_data.ipynb #9337da93
-def in_threads(f, items, desc:str):
+def in_threads(f, items, desc: str):
     "The results of `f` over `items`, in order, with a progress bar when it takes longer than two seconds."
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool: # a few hundred at a time: results must not pile up
-        run = pool.map if cores > 1 else map # on a single core threads only cost
-        results = chain.from_iterable(run(f, items[i:i+256]) for i in range(0, len(items), 256))
+    with ThreadPoolExecutor(cores) as pool:  # a few hundred at a time: results must not pile up
+        run = pool.map if cores > 1 else map  # on a single core threads only cost
+        results = chain.from_iterable(run(f, items[i : i + 256]) for i in range(0, len(items), 256))
         yield from tqdm(results, total=len(items), desc=desc, delay=2, leave=False)
 
 # %% ../nbs/03_data.ipynb #909aedc8
 def scan(
-    folder, # where the photos lie
-    files:list=None # relative paths; by default all photos in `folder`
-) -> pd.DataFrame: # one row a file, see `examine`
+    folder,  # where the photos lie
+    files: list = None,  # relative paths; by default all photos in `folder`
+) -> pd.DataFrame:  # one row a file, see `examine`
     "Look at every photo in a folder."
     files = photo_files(folder) if files is None else files
     return pd.DataFrame(in_threads(lambda f: examine(folder, f), files, 'looking at photos'))
 
 # %% ../nbs/03_data.ipynb #08ebe2da
 def split_groups(
-    groups, # a group name for each photo
-    train=.8, # share of the photos, or how many
-    val:int=None, # how many; by default all others
-    seed:int=42
-) -> np.ndarray: # 'train', 'val' or 'unused' for each photo
+    groups,  # a group name for each photo
+    train=0.8,  # share of the photos, or how many
+    val: int = None,  # how many; by default all others
+    seed: int = 42,
+) -> np.ndarray:  # 'train', 'val' or 'unused' for each photo
     "Split by group, reproducibly; `BadInput` if there are too few photos."
     groups = pd.Series(list(groups), dtype=str)
     n = len(groups)
-    n_train = round(n*train) if isinstance(train, float) else train
+    n_train = round(n * train) if isinstance(train, float) else train
     n_val = n - n_train if val is None else val
     if n_train < 1 or n_val < 1 or n_train + n_val > n:
         raise BadInput(f'{n} photos cannot give {n_train} to train and {n_val} to validate: both need one at least')
     place = groups.map({g: hashlib.sha256(f'{seed}/{g}'.encode()).hexdigest() for g in groups.unique()})
-    split,left = np.full(n, 'unused', dtype=object),{'train': n_train, 'val': n_val}
-    for _,members in groups.groupby(place):
+    split, left = np.full(n, 'unused', dtype=object), {'train': n_train, 'val': n_val}
+    for _, members in groups.groupby(place):
         side = next((s for s in left if left[s] >= len(members)), None)
-        if side: split[members.index] = side; left[side] -= len(members)
-    if val is None: split[split == 'unused'] = 'val'
+        if side:
+            split[members.index] = side
+            left[side] -= len(members)
+    if val is None:
+        split[split == 'unused'] = 'val'
     for s in ('train', 'val'):
-        if s not in split: raise BadInput(f'no group is small enough for the {s} split: give other counts')
+        if s not in split:
+            raise BadInput(f'no group is small enough for the {s} split: give other counts')
     return split
 
 # %% ../nbs/03_data.ipynb #195399b0
 @dataclass
 class Manifest:
     "Which photos there are, what is in them and which side of the split each is on."
-    folder: Path        # where the photos lie
-    table: pd.DataFrame # file, sha256, width, height, chroma, verdict, group, split
 
-    def part(self, split:str) -> pd.DataFrame:
+    folder: Path  # where the photos lie
+    table: pd.DataFrame  # file, sha256, width, height, chroma, verdict, group, split
+
+    def part(self, split: str) -> pd.DataFrame:
         "The photos of one side of the split; `BadInput` if there is none."
         rows = self.table[self.table.split == split].reset_index(drop=True)
-        if len(rows) == 0: raise BadInput(f'{self.folder}: has no photo in the split "{split}"')
+        if len(rows) == 0:
+            raise BadInput(f'{self.folder}: has no photo in the split "{split}"')
         return rows
 
-    def left_out(self) -> str: # one line, empty if there is nothing to say
+    def left_out(self) -> str:  # one line, empty if there is nothing to say
         "Which photos cannot teach color, and why."
         bad = self.table[self.table.verdict != 'ok']
         first = ', '.join(f'{r.file} ({r.verdict.split(":")[0]})' for r in bad.head(3).itertuples())
-        return f'{len(bad)} of {len(self.table)} photos are left out: {first}{", …" if len(bad) > 3 else ""}' if len(bad) else ''
+        return (
+            f'{len(bad)} of {len(self.table)} photos are left out: {first}{", …" if len(bad) > 3 else ""}'
+            if len(bad)
+            else ''
+        )
 
     def save(self, path):
         "Write the table as CSV, whole or not at all."
-        with whole_file(path) as part: self.table.to_csv(part, index=False)
+        with whole_file(path) as part:
+            self.table.to_csv(part, index=False)
 
     @classmethod
     def load(cls, path, folder):
@@ -136,123 +154,167 @@ class Manifest:
         return cls(Path(folder), pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False))
 
 # %% ../nbs/03_data.ipynb #aee13526
-LISTINGS = 'manifest.csv','ATTRIBUTION.csv'
+LISTINGS = 'manifest.csv', 'ATTRIBUTION.csv'
+
 
 def read_listing(
-    path # a CSV file with the columns `file` (or `path`) and `split`, `group`, `weight`, or some of them
-) -> pd.DataFrame|None: # those columns; None if the file lists no photos
+    path,  # a CSV file with the columns `file` (or `path`) and `split`, `group`, `weight`, or some of them
+) -> pd.DataFrame | None:  # those columns; None if the file lists no photos
     "A list of photos and of how they belong together; `BadInput` if it is no table."
-    try: listing = pd.read_csv(path, dtype=str).rename(columns=dict(path='file'))
-    except FileNotFoundError: raise BadInput(f'{path}: there is no such listing') from None
-    except (ValueError, pd.errors.ParserError) as e: raise BadInput(f'{path}: is not a readable CSV table ({" ".join(str(e).split())})') from e
-    known = [c for c in ('file','split','group','weight') if c in listing]
+    try:
+        listing = pd.read_csv(path, dtype=str).rename(columns=dict(path='file'))
+    except FileNotFoundError:
+        raise BadInput(f'{path}: there is no such listing') from None
+    except (ValueError, pd.errors.ParserError) as e:
+        raise BadInput(f'{path}: is not a readable CSV table ({" ".join(str(e).split())})') from e
+    known = [c for c in ('file', 'split', 'group', 'weight') if c in listing]
     return listing[known] if 'file' in known and len(known) > 1 else None
 
-def own_listing(folder) -> pd.DataFrame|None:
+
+def own_listing(folder) -> pd.DataFrame | None:
     "The list that a folder brings along, if it has one."
-    found = (read_listing(Path(folder)/name) for name in LISTINGS if (Path(folder)/name).is_file())
+    found = (read_listing(Path(folder) / name) for name in LISTINGS if (Path(folder) / name).is_file())
     return next((listing for listing in found if listing is not None), None)
 
 # %% ../nbs/03_data.ipynb #c812bcfa
-def coco_sample(path) -> pd.DataFrame: # files of fastai's COCO sample, 10,000 to train and 2,000 to validate (R1.1)
+def coco_sample(path) -> pd.DataFrame:  # files of fastai's COCO sample, 10,000 to train and 2,000 to validate (R1.1)
     "21,837 photos of COCO; the annotations are CC-BY 4.0, the photos belong to their Flickr authors."
     files = photo_files(path)
-    return pd.DataFrame(dict(file=files, split=split_groups(files, 10_000, 2_000) if len(files) >= 12_000 else split_groups(files)))
+    return pd.DataFrame(
+        dict(file=files, split=split_groups(files, 10_000, 2_000) if len(files) >= 12_000 else split_groups(files))
+    )
 
-def flickr1024(path) -> pd.DataFrame: # Train, Validation and Test hold 0001_L.png, 0001_R.png, … (R0.1)
+
+def flickr1024(path) -> pd.DataFrame:  # Train, Validation and Test hold 0001_L.png, 0001_R.png, … (R0.1)
     "1,024 stereo pairs; left and right are near copies and stay together."
     files = pd.Series(photo_files(path))
     listing = pd.DataFrame(dict(file=files, group=files.str.replace(r'_[LR]\.\w+$', '', regex=True)))
-    sides = files.str.split('/').str[-2].str.lower().map({'train':'train', 'validation':'val', 'test':'test'})
+    sides = files.str.split('/').str[-2].str.lower().map({'train': 'train', 'validation': 'val', 'test': 'test'})
     return listing if sides.isna().any() else listing.assign(split=sides)
 
-def cars(path) -> pd.DataFrame: # Make_Model_Year_…_xyz.jpg: all but the last word names the car (R2.1)
+
+def cars(path) -> pd.DataFrame:  # Make_Model_Year_…_xyz.jpg: all but the last word names the car (R2.1)
     "60,000 photos of cars from Kaggle; several show one and the same car and stay together."
     files = pd.Series(photo_files(path))
     return pd.DataFrame(dict(file=files, group=files.str.replace(r'_[^_/]+$', '', regex=True)))
 
-def ncd(path) -> pd.DataFrame: # a folder for each of 20 fruits and vegetables (R4.2)
+
+def ncd(path) -> pd.DataFrame:  # a folder for each of 20 fruits and vegetables (R4.2)
     "723 photos of fruits and vegetables on white; a folder of gray versions beside them is passed over."
-    files = [f for f in photo_files(path) if not any('gray' in part.lower() or 'grey' in part.lower() for part in f.split('/')[:-1])]
-    if not files: raise BadInput(f'{path}: holds nothing but gray versions')
-    empty = [d.name for d in sorted(Path(path).iterdir()) if d.is_dir() and not any(f.startswith(f'{d.name}/') for f in photo_files(path))]
-    if empty: raise BadInput(f'{path}: its class {empty[0]} holds no photo; fetch the set again, or delete that folder')
+    files = [
+        f
+        for f in photo_files(path)
+        if not any('gray' in part.lower() or 'grey' in part.lower() for part in f.split('/')[:-1])
+    ]
+    if not files:
+        raise BadInput(f'{path}: holds nothing but gray versions')
+    empty = [
+        d.name
+        for d in sorted(Path(path).iterdir())
+        if d.is_dir() and not any(f.startswith(f'{d.name}/') for f in photo_files(path))
+    ]
+    if empty:
+        raise BadInput(f'{path}: its class {empty[0]} holds no photo; fetch the set again, or delete that folder')
     return pd.DataFrame(dict(file=files))
 
-DATASETS = { # name -> how to list it, where to get it
-    'coco-sample': (coco_sample, 'fastai downloads it: untar_data(URLs.COCO_SAMPLE); annotations CC-BY 4.0, photos by their Flickr authors'),
+
+DATASETS = {  # name -> how to list it, where to get it
+    'coco-sample': (
+        coco_sample,
+        'fastai downloads it: untar_data(URLs.COCO_SAMPLE); annotations CC-BY 4.0, photos by their Flickr authors',
+    ),
     'flickr1024': (flickr1024, 'get it from yingqianwang.github.io/Flickr1024; for research, not for sale'),
     'cars': (cars, 'get "The Car Connection Picture Dataset" from kaggle.com; see its terms there'),
-    'ncd': (ncd, 'get it from github.com/saeed-anwar/ColorSurvey; see its terms there')}
+    'ncd': (ncd, 'get it from github.com/saeed-anwar/ColorSurvey; see its terms there'),
+}
 
 # %% ../nbs/03_data.ipynb #d669cc8d
 def find_dataset(
-    data:str # a folder, `sample`, `coco-sample`, or NAME:FOLDER with a name in `DATASETS`
-) -> tuple: # folder, and its listing or None
+    data: str,  # a folder, `sample`, `coco-sample`, or NAME:FOLDER with a name in `DATASETS`
+) -> tuple:  # folder, and its listing or None
     "Where photos lie and how they belong together; `BadInput` says where to get a set that is missing."
-    name,_,path = str(data).partition(':')
-    if name == 'sample' and not path: return sample_folder(),own_listing(sample_folder())
-    if name not in DATASETS: return Path(data),own_listing(data)
-    listing,where = DATASETS[name]
-    if name == 'coco-sample' and not path: path = download_coco(where)
-    if not Path(path).is_dir() or not path: raise BadInput(f'{data}: there is no such folder; {where}, then give {name}:FOLDER')
-    return Path(path),listing(path)
+    name, _, path = str(data).partition(':')
+    if name == 'sample' and not path:
+        return sample_folder(), own_listing(sample_folder())
+    if name not in DATASETS:
+        return Path(data), own_listing(data)
+    listing, where = DATASETS[name]
+    if name == 'coco-sample' and not path:
+        path = download_coco(where)
+    if not Path(path).is_dir() or not path:
+        raise BadInput(f'{data}: there is no such folder; {where}, then give {name}:FOLDER')
+    return Path(path), listing(path)
 
 # %% ../nbs/03_data.ipynb #2be5071f
-def absolute(data:str) -> str:
+def absolute(data: str) -> str:
     "The same photos, named so that they are found from any folder."
-    name,colon,path = str(data).partition(':')
-    if name == 'sample' or (name in DATASETS and not path): return str(data)
+    name, colon, path = str(data).partition(':')
+    if name == 'sample' or (name in DATASETS and not path):
+        return str(data)
     return f'{name}:{Path(path).resolve()}' if colon and name in DATASETS else str(Path(data).resolve())
 
 # %% ../nbs/03_data.ipynb #c8c6d72b
-def download_coco(where:str) -> Path:
+def download_coco(where: str) -> Path:
     "fastai's copy of the COCO sample, downloaded once."
     from fastai.data.external import URLs, untar_data
-    try: return untar_data(URLs.COCO_SAMPLE)/'train_sample'
-    except OSError as e: raise BadInput(f'the COCO sample cannot be downloaded ({e}); {where}, then give coco-sample:FOLDER') from e
+
+    try:
+        return untar_data(URLs.COCO_SAMPLE) / 'train_sample'
+    except OSError as e:
+        raise BadInput(f'the COCO sample cannot be downloaded ({e}); {where}, then give coco-sample:FOLDER') from e
 
 # %% ../nbs/03_data.ipynb #a25e8b84
 def joined(
-    *keys # each gives every photo a name
-) -> np.ndarray: # a number for every photo
+    *keys,  # each gives every photo a name
+) -> np.ndarray:  # a number for every photo
     "The same number for photos that share a name under any key, directly or through others."
-    n,codes = len(keys[0]),[]
-    for k in keys: codes.append(pd.factorize(np.asarray(k))[0] + n + sum(len(c) for c in codes))
-    photos,names = np.tile(np.arange(n), len(keys)),np.concatenate(codes)
-    size = n*(len(keys) + 1)
+    n, codes = len(keys[0]), []
+    for k in keys:
+        codes.append(pd.factorize(np.asarray(k))[0] + n + sum(len(c) for c in codes))
+    photos, names = np.tile(np.arange(n), len(keys)), np.concatenate(codes)
+    size = n * (len(keys) + 1)
     graph = coo_array((np.ones(len(names), np.int8), (photos, names)), shape=(size, size))
     return connected_components(graph, directed=False)[1][:n]
 
 # %% ../nbs/03_data.ipynb #3f3ab579
-SAVED = {'file','sha256','width','height','chroma','verdict','group','split'} # the columns of a manifest
+SAVED = {'file', 'sha256', 'width', 'height', 'chroma', 'verdict', 'group', 'split'}  # the columns of a manifest
+
 
 def make_manifest(
-    folder, # any folder of photos, or a name that `find_dataset` knows
-    train=.8, # share or count for training, when the folder does not say itself
-    val:int=None, # count for validation; by default all others
-    seed:int=42,
-    listing=None # a CSV file that says more about the photos than their folder, see `read_listing`; a whole manifest is taken as it is
+    folder,  # any folder of photos, or a name that `find_dataset` knows
+    train=0.8,  # share or count for training, when the folder does not say itself
+    val: int = None,  # count for validation; by default all others
+    seed: int = 42,
+    listing=None,  # a CSV file that says more about the photos than their folder, see `read_listing`; a whole manifest is taken as it is
 ) -> Manifest:
     "Look at every photo, leave out what cannot teach color, and split the rest by group."
-    folder,own = find_dataset(folder)
+    folder, own = find_dataset(folder)
     listed = read_listing(listing) if listing else own
-    if listing and listed is None: raise BadInput(f'{listing}: lists no photos; it needs a column file, and split, group or weight')
-    if listing and SAVED <= set(pd.read_csv(listing, nrows=0)): return Manifest.load(listing, folder)
+    if listing and listed is None:
+        raise BadInput(f'{listing}: lists no photos; it needs a column file, and split, group or weight')
+    if listing and SAVED <= set(pd.read_csv(listing, nrows=0)):
+        return Manifest.load(listing, folder)
     table = scan(folder, None if listed is None else list(listed.file))
-    if listed is not None: table = table.assign(**{c: listed[c].to_numpy() for c in listed if c != 'file'})
-    if 'weight' in table: table['weight'] = check_weights(table.weight, listing)
+    if listed is not None:
+        table = table.assign(**{c: listed[c].to_numpy() for c in listed if c != 'file'})
+    if 'weight' in table:
+        table['weight'] = check_weights(table.weight, listing)
     table['group'] = table.group.fillna(table.sha256.str[:16]) if 'group' in table else table.sha256.str[:16]
-    table['group'] = table.groupby(joined(table.group, table.sha256.where(table.sha256 != '', table.file))).group.transform('first')
+    table['group'] = table.groupby(
+        joined(table.group, table.sha256.where(table.sha256 != '', table.file))
+    ).group.transform('first')
     good = table.verdict == 'ok'
-    if not good.any(): raise BadInput(f'{folder}: none of its {len(table)} photos can be read and has color')
-    if 'split' not in table: table.loc[good, 'split'] = split_groups(table.group[good], train, val, seed)
+    if not good.any():
+        raise BadInput(f'{folder}: none of its {len(table)} photos can be read and has color')
+    if 'split' not in table:
+        table.loc[good, 'split'] = split_groups(table.group[good], train, val, seed)
     table.loc[~good, 'split'] = 'left out'
     return Manifest(folder, table)
 
 # %% ../nbs/03_data.ipynb #965002fd
-def check_weights(weight:pd.Series, listing) -> pd.Series:
+def check_weights(weight: pd.Series, listing) -> pd.Series:
     "How often each photo is to be drawn, as numbers; `BadInput` if they are none."
     numbers = pd.to_numeric(weight, errors='coerce')
-    if not (numbers >= 0).all() or not numbers.any(): raise BadInput(f'{listing}: its weights must be numbers, none below 0 and one above it')
+    if not (numbers >= 0).all() or not numbers.any():
+        raise BadInput(f'{listing}: its weights must be numbers, none below 0 and one above it')
     return numbers

@@ -8,150 +8,203 @@ __all__ = ['fast_precision', 'demo_recipe', 'color_unseen', 'summary', 'as_gray'
 
 # %% ../nbs/extras/38_demo.ipynb #39defc1c
 import io
-import numpy as np
 import os
-import pandas as pd
 import platform
 import shutil
-import torch
-from PIL import Image
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
 from torchvision.utils import make_grid
+
+from .callbacks import plot_curves
+from .colorize import color_files
+from .colorizer import torch_colorizer
+from .data import Manifest
+from .evaluation import paired_interval, train_mean
 from .images import img_to_rgb, jpeg, open_photo, rgb_to_img, sample_folder, whole_file, write_page
 from .lab import lab_to_rgb, rgb_to_lab
-from .data import Manifest
 from .metrics import floors, score
 from .runs import Run
-from .callbacks import plot_curves
 from .training import train
-from .evaluation import paired_interval, train_mean
-from .colorizer import torch_colorizer
-from .colorize import color_files
 
 # %% ../nbs/extras/38_demo.ipynb #59b43f03
-def fast_precision() -> str: # 'bf16' or 'float32'
+def fast_precision() -> str:  # 'bf16' or 'float32'
     "bf16 where this machine computes it quickly: an NVIDIA GPU since Ampere, a CPU with AVX512-BF16 or AMX."
-    if torch.cuda.is_available(): return 'bf16' if torch.cuda.get_device_capability() >= (8, 0) else 'float32'
-    cpu = torch.cpu.get_capabilities() if platform.machine() in ('x86_64','AMD64') else {}
+    if torch.cuda.is_available():
+        return 'bf16' if torch.cuda.get_device_capability() >= (8, 0) else 'float32'
+    cpu = torch.cpu.get_capabilities() if platform.machine() in ('x86_64', 'AMD64') else {}
     return 'bf16' if cpu.get('avx512_bf16') or cpu.get('amx_bf16') else 'float32'
 
 # %% ../nbs/extras/38_demo.ipynb #8901387a
-def demo_recipe() -> dict: # of `train`
+def demo_recipe() -> dict:  # of `train`
     "Four minutes on two CPU cores: a U-Net over EfficientNet-Lite0, L1, one cycle."
-    return dict(arch='colorlab.unet:TimmUNet', init='colorlab.unet:lite0_encoder', data=str(sample_folder()),
-                size=128, bs=16, epochs=60, lr=4e-3, slow=.3, margin=1.35, precision=fast_precision(), channels_last=True)
+    return dict(
+        arch='colorlab.unet:TimmUNet',
+        init='colorlab.unet:lite0_encoder',
+        data=str(sample_folder()),
+        size=128,
+        bs=16,
+        epochs=60,
+        lr=4e-3,
+        slow=0.3,
+        margin=1.35,
+        precision=fast_precision(),
+        channels_last=True,
+    )
 
 # %% ../nbs/extras/38_demo.ipynb #dc2abfb2
 def color_unseen(
-    folder # of the demo; the run lies in `run`, the results go to `colored`
-) -> pd.DataFrame: # one row a test photo: file, psnr, ab_rmse, colorfulness, and the same for the floors and the truth
+    folder,  # of the demo; the run lies in `run`, the results go to `colored`
+) -> pd.DataFrame:  # one row a test photo: file, psnr, ab_rmse, colorfulness, and the same for the floors and the truth
     "Color the test photos and score them against the truth."
     folder = Path(folder)
-    manifest = Manifest.load(folder/'run'/'manifest.csv', Run(folder/'run').settings().data)
+    manifest = Manifest.load(folder / 'run' / 'manifest.csv', Run(folder / 'run').settings().data)
     files = manifest.part('test').file
     train_ab = train_mean(manifest, manifest.part('train'))
-    color_files(torch_colorizer(folder/'run'), [manifest.folder/f for f in files], folder/'colored', force=True)
+    color_files(torch_colorizer(folder / 'run'), [manifest.folder / f for f in files], folder / 'colored', force=True)
     rows = []
     for f in files:
-        pred,truth = (torch.from_numpy(img_to_rgb(open_photo(p)))[None] for p in (folder/'colored'/Path(f).name, manifest.folder/f))
+        pred, truth = (
+            torch.from_numpy(img_to_rgb(open_photo(p)))[None]
+            for p in (folder / 'colored' / Path(f).name, manifest.folder / f)
+        )
         pictures = {'this network': pred} | floors(truth, train_ab) | {'truth': truth}
-        rows += [dict(file=f, who=who, **score(rgb, truth).iloc[0]) for who,rgb in pictures.items()]
+        rows += [dict(file=f, who=who, **score(rgb, truth).iloc[0]) for who, rgb in pictures.items()]
     return pd.DataFrame(rows)
 
 # %% ../nbs/extras/38_demo.ipynb #42e9b62c
 def summary(
-    scores:pd.DataFrame # from `color_unseen`
+    scores: pd.DataFrame,  # from `color_unseen`
 ) -> dict:
     "The figures of the report: means, and the differences to the floors with their intervals."
-    means = scores.groupby('who', sort=False)[['psnr','ab_rmse','colorfulness']].mean()
-    by = {who: rows.reset_index() for who,rows in scores.groupby('who')}
+    means = scores.groupby('who', sort=False)[['psnr', 'ab_rmse', 'colorfulness']].mean()
+    by = {who: rows.reset_index() for who, rows in scores.groupby('who')}
     net = by['this network']
-    return dict(means=means, n=len(net),
-                psnr_gain=paired_interval(net.psnr, by['gray'].psnr),
-                ab_gain=paired_interval(net.ab_rmse, by['mean-ab'].ab_rmse),
-                ab_ratio=means.ab_rmse['this network']/means.ab_rmse['mean-ab'],
-                color_share=means.colorfulness['this network']/means.colorfulness['truth'],
-                beats_gray=float((net.psnr > by['gray'].psnr).mean()))
+    return dict(
+        means=means,
+        n=len(net),
+        psnr_gain=paired_interval(net.psnr, by['gray'].psnr),
+        ab_gain=paired_interval(net.ab_rmse, by['mean-ab'].ab_rmse),
+        ab_ratio=means.ab_rmse['this network'] / means.ab_rmse['mean-ab'],
+        color_share=means.colorfulness['this network'] / means.colorfulness['truth'],
+        beats_gray=float((net.psnr > by['gray'].psnr).mean()),
+    )
 
 # %% ../nbs/extras/38_demo.ipynb #a4da8fbc
-def as_gray(img:Image.Image) -> Image.Image:
+def as_gray(img: Image.Image) -> Image.Image:
     "The lightness of a photo as a picture."
     lab = rgb_to_lab(img_to_rgb(img))
-    return rgb_to_img(lab_to_rgb(lab*np.array([1,0,0], np.float32)[:,None,None]))
+    return rgb_to_img(lab_to_rgb(lab * np.array([1, 0, 0], np.float32)[:, None, None]))
 
 # %% ../nbs/extras/38_demo.ipynb #1637b214
 def places(
-    net:pd.DataFrame # scores of the network, a row a photo
-) -> list[tuple]: # row, and why it stands where it stands, in the order to show them
+    net: pd.DataFrame,  # scores of the network, a row a photo
+) -> list[tuple]:  # row, and why it stands where it stands, in the order to show them
     "Six photos drawn by lot; the best, the middle and the worst by ab-RMSE; then all others, each without a reason."
-    lot,order = np.random.default_rng(42).permutation(len(net)),np.argsort(net.ab_rmse.to_numpy())
-    front = [(i, 'drawn') for i in lot[:6]] + list(zip(order[[0, len(order)//2, -1]], ('best','middle','worst')))
-    shown = {i for i,_ in front}
+    lot, order = np.random.default_rng(42).permutation(len(net)), np.argsort(net.ab_rmse.to_numpy())
+    front = [(i, 'drawn') for i in lot[:6]] + list(zip(order[[0, len(order) // 2, -1]], ('best', 'middle', 'worst')))
+    shown = {i for i, _ in front}
     return front + [(i, '') for i in range(len(net)) if i not in shown]
 
 # %% ../nbs/extras/38_demo.ipynb #45ea63f4
 def pictures(
-    folder, # of the demo
-    net:pd.DataFrame # scores of the network, a row a photo
-) -> list[dict]: # name, place, credit, psnr, and the pictures gray, colored and truth
+    folder,  # of the demo
+    net: pd.DataFrame,  # scores of the network, a row a photo
+) -> list[dict]:  # name, place, credit, psnr, and the pictures gray, colored and truth
     "Everything the page shows of each photo, those with a `place` first."
-    folder,data = Path(folder),Path(Run(Path(folder)/'run').settings().data)
-    listing,rows = pd.read_csv(data/'ATTRIBUTION.csv'),[]
+    folder, data = Path(folder), Path(Run(Path(folder) / 'run').settings().data)
+    listing, rows = pd.read_csv(data / 'ATTRIBUTION.csv'), []
     credit = dict(zip(listing.file, listing.author.fillna('author unknown') + ', ' + listing.licence))
-    for i,place in places(net):
-        file,truth = net.file[i],open_photo(data/net.file[i])
-        rows.append(dict(name=Path(file).stem, place=place, credit=credit[file], psnr=net.psnr[i], gray=as_gray(truth),
-                         colored=open_photo(folder/'colored'/Path(file).name), truth=truth))
+    for i, place in places(net):
+        file, truth = net.file[i], open_photo(data / net.file[i])
+        rows.append(
+            dict(
+                name=Path(file).stem,
+                place=place,
+                credit=credit[file],
+                psnr=net.psnr[i],
+                gray=as_gray(truth),
+                colored=open_photo(folder / 'colored' / Path(file).name),
+                truth=truth,
+            )
+        )
     return rows
 
 # %% ../nbs/extras/38_demo.ipynb #8cdc9717
 def strip(
-    photos:list # from `pictures`
+    photos: list,  # from `pictures`
 ) -> Image.Image:
     "Gray, colored and truth of the photos drawn by lot, one under the other."
     drawn = [p for p in photos if p['place'] == 'drawn']
-    rows = [torch.from_numpy(img_to_rgb(p[kind].resize((192,192), Image.LANCZOS))) for kind in ('gray','colored','truth') for p in drawn]
-    return rgb_to_img(make_grid(rows, nrow=len(drawn), padding=4, pad_value=1.))
+    rows = [
+        torch.from_numpy(img_to_rgb(p[kind].resize((192, 192), Image.LANCZOS)))
+        for kind in ('gray', 'colored', 'truth')
+        for p in drawn
+    ]
+    return rgb_to_img(make_grid(rows, nrow=len(drawn), padding=4, pad_value=1.0))
 
 # %% ../nbs/extras/38_demo.ipynb #6d21b9dc
 def machine() -> str:
     "The machine in one line."
     name = platform.processor() or platform.machine()
     if Path('/proc/cpuinfo').exists():
-        names = [l.split(':')[1].strip() for l in Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('model name')]
+        names = [
+            l.split(':')[1].strip()
+            for l in Path('/proc/cpuinfo').read_text().splitlines()
+            if l.startswith('model name')
+        ]
         name = names[0] if names else name
     gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
     return f'{name}, {os.cpu_count()} cores{gpu}; Python {platform.python_version()}, torch {torch.__version__}'
 
 # %% ../nbs/extras/38_demo.ipynb #7b6505e1
-def write_report(folder) -> Path: # the page
+def write_report(folder) -> Path:  # the page
     "Score the unseen photos and write `report.html`, one self-contained page, `scores.csv` and `strip.jpg`."
     folder = Path(folder)
-    run,scores = Run(folder/'run'),color_unseen(folder)
-    with whole_file(folder/'scores.csv') as part: scores.to_csv(part, index=False)
+    run, scores = Run(folder / 'run'), color_unseen(folder)
+    with whole_file(folder / 'scores.csv') as part:
+        scores.to_csv(part, index=False)
     photos = pictures(folder, scores[scores.who == 'this network'].reset_index(drop=True))
-    with whole_file(folder/'strip.jpg') as part: strip(photos).save(part, 'JPEG', quality=92, subsampling=0)
+    with whole_file(folder / 'strip.jpg') as part:
+        strip(photos).save(part, 'JPEG', quality=92, subsampling=0)
     svg = io.StringIO()
     plot_curves(run.history(), run.floors()).savefig(svg, format='svg')
     curves = svg.getvalue()
-    for p in photos: p |= {kind: jpeg(p[kind]) for kind in ('gray','colored','truth')}
-    counts = pd.read_csv(run/'manifest.csv').split.value_counts()
-    return write_page('report.html', folder/'report.html', photos=photos, curves=curves[curves.index('<svg'):], machine=machine(), settings=run.settings(),
-                           minutes=run.history().seconds.iloc[-1]/60, counts=counts, version=version('colorlab'), **summary(scores))
+    for p in photos:
+        p |= {kind: jpeg(p[kind]) for kind in ('gray', 'colored', 'truth')}
+    counts = pd.read_csv(run / 'manifest.csv').split.value_counts()
+    return write_page(
+        'report.html',
+        folder / 'report.html',
+        photos=photos,
+        curves=curves[curves.index('<svg') :],
+        machine=machine(),
+        settings=run.settings(),
+        minutes=run.history().seconds.iloc[-1] / 60,
+        counts=counts,
+        version=version('colorlab'),
+        **summary(scores),
+    )
 
 # %% ../nbs/extras/38_demo.ipynb #e7d45622
 def demo(
-    out='demo', # folder for the run, the colored photos and the page
-    fresh:bool=False, # throw away what an earlier demo left in `out`
-    **changes # of the recipe, see `Settings`
-) -> Path: # the page
+    out='demo',  # folder for the run, the colored photos and the page
+    fresh: bool = False,  # throw away what an earlier demo left in `out`
+    **changes,  # of the recipe, see `Settings`
+) -> Path:  # the page
     "Train on the sample, color the unseen photos, write a page. Interrupted, it goes on; finished, it returns at once."
     out = Path(out)
-    if fresh: # only what a demo makes, whatever else lies there
-        for name in ('run','colored'): shutil.rmtree(out/name, ignore_errors=True)
-        for name in ('report.html','scores.csv','strip.jpg'): (out/name).unlink(missing_ok=True)
-    if (out/'report.html').exists(): return out/'report.html'
-    resume = Run(out/'run').exists()
-    train(out/'run', resume=resume, **(changes if resume else demo_recipe() | changes))
+    if fresh:  # only what a demo makes, whatever else lies there
+        for name in ('run', 'colored'):
+            shutil.rmtree(out / name, ignore_errors=True)
+        for name in ('report.html', 'scores.csv', 'strip.jpg'):
+            (out / name).unlink(missing_ok=True)
+    if (out / 'report.html').exists():
+        return out / 'report.html'
+    resume = Run(out / 'run').exists()
+    train(out / 'run', resume=resume, **(changes if resume else demo_recipe() | changes))
     return write_report(out)

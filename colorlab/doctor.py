@@ -8,102 +8,126 @@ __all__ = ['COLUMNS', 'hue_shares', 'look', 'state', 'Records', 'near_pairs', 't
 
 # %% ../nbs/extras/21_doctor.ipynb #355e4d89
 import hashlib
-import numpy as np
-import pandas as pd
 import sqlite3
-from PIL import Image
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from .data import examine, find_dataset, in_threads, joined, small_lab
+from .duplicates import NEAR, SAME, likeness, mirrored, outline, thumbnail
 from .images import BadInput, jpeg, open_photo, photo_files, write_page
 from .lab import HUES, swatch
-from .data import examine, find_dataset, in_threads, joined, small_lab
 from .loaders import cache_folder
-from .duplicates import NEAR, SAME, likeness, mirrored, outline, thumbnail
 
 # %% ../nbs/extras/21_doctor.ipynb #6e8824ef
 def hue_shares(
-    img:Image.Image
-) -> np.ndarray: # float32 (12,): chroma of each hue, averaged over all pixels, in units of Lab
+    img: Image.Image,
+) -> np.ndarray:  # float32 (12,): chroma of each hue, averaged over all pixels, in units of Lab
     "How much color of each hue a photo holds."
-    _,a,b = small_lab(img)
-    hue = np.round(np.degrees(np.arctan2(b, a))/30).astype(int) % 12
+    _, a, b = small_lab(img)
+    hue = np.round(np.degrees(np.arctan2(b, a)) / 30).astype(int) % 12
     return (np.bincount(hue, np.hypot(a, b), 12) / len(a)).astype(np.float32)
 
 # %% ../nbs/extras/21_doctor.ipynb #d0b3a29e
-COLUMNS = 'file','bytes','changed','sha256','width','height','chroma','verdict','thumb','outline','hues'
+COLUMNS = 'file', 'bytes', 'changed', 'sha256', 'width', 'height', 'chroma', 'verdict', 'thumb', 'outline', 'hues'
 
-def look(folder, file:str) -> tuple: # in the order of `COLUMNS`
+
+def look(folder, file: str) -> tuple:  # in the order of `COLUMNS`
     "All that is worth knowing about one file."
+
     def more(img):
         thumb = thumbnail(img)
         return dict(thumb=thumb.tobytes(), outline=outline(thumb).tobytes(), hues=hue_shares(img).tobytes())
-    bytes_,changed = state(Path(folder)/file)
+
+    bytes_, changed = state(Path(folder) / file)
     row = dict(thumb=b'', outline=b'', hues=b'') | examine(folder, file, more) | dict(bytes=bytes_, changed=changed)
     return tuple(row[c] for c in COLUMNS)
 
-def state(path:Path) -> tuple: # size in bytes, and time of change in nanoseconds
+
+def state(path: Path) -> tuple:  # size in bytes, and time of change in nanoseconds
     "What changes when a file changes; zeros if it is gone."
-    try: s = path.stat()
-    except OSError: return 0, 0
+    try:
+        s = path.stat()
+    except OSError:
+        return 0, 0
     return s.st_size, s.st_mtime_ns
 
 # %% ../nbs/extras/21_doctor.ipynb #00072b92
 class Records:
     "What is known about the photos of one folder, kept on disk."
+
     def __init__(self, folder):
         self.folder = Path(folder).resolve()
-        self.path = cache_folder()/'doctor'/f'{hashlib.sha256(str(self.folder).encode()).hexdigest()[:20]}.sqlite'
+        self.path = cache_folder() / 'doctor' / f'{hashlib.sha256(str(self.folder).encode()).hexdigest()[:20]}.sqlite'
         self.path.parent.mkdir(exist_ok=True)
         self.query(f'create table if not exists photos ({", ".join(COLUMNS)}, primary key (file)) without rowid')
 
-    def query(self, sql:str, rows=None) -> list: # of rows
+    def query(self, sql: str, rows=None) -> list:  # of rows
         "Ask or change the table; with `rows`, once for each of them and all or none."
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as db, db: return (db.execute(sql) if rows is None else db.executemany(sql, rows)).fetchall()
-        except sqlite3.DatabaseError as e: raise BadInput(f'{self.path}: cannot be used ({e}); delete it, the photos will be looked at again') from e
+            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                return (db.execute(sql) if rows is None else db.executemany(sql, rows)).fetchall()
+        except sqlite3.DatabaseError as e:
+            raise BadInput(f'{self.path}: cannot be used ({e}); delete it, the photos will be looked at again') from e
 
-    def column(self, name:str, where:str='1') -> list: # ordered by file
-        return [v for v, in self.query(f'select {name} from photos where {where} order by file')]
+    def column(self, name: str, where: str = '1') -> list:  # ordered by file
+        return [v for (v,) in self.query(f'select {name} from photos where {where} order by file')]
 
-    def update(self, files:list):
+    def update(self, files: list):
         "Look at the photos that are new or changed, and forget those that are gone."
-        known = {f: (b, c) for f,b,c in self.query('select file, bytes, changed from photos')}
-        todo = [f for f in files if f not in known or known[f] != state(self.folder/f)]
+        known = {f: (b, c) for f, b, c in self.query('select file, bytes, changed from photos')}
+        todo = [f for f in files if f not in known or known[f] != state(self.folder / f)]
         self.query('delete from photos where file = ?', [(f,) for f in known.keys() - set(files)])
         batch = []
         for row in in_threads(lambda f: look(self.folder, f), todo, 'looking at photos'):
             batch.append(row)
             if len(batch) == 256 or row[0] == todo[-1]:
-                self.query(f'replace into photos values ({",".join("?"*len(COLUMNS))})', batch)
+                self.query(f'replace into photos values ({",".join("?" * len(COLUMNS))})', batch)
                 batch = []
 
 # %% ../nbs/extras/21_doctor.ipynb #0bdeb665
 def near_pairs(
-    records:Records, most:int=5 # nominate at most so many for each photo
-) -> list[tuple]: # likeness, file, other file; the most alike first
+    records: Records,
+    most: int = 5,  # nominate at most so many for each photo
+) -> list[tuple]:  # likeness, file, other file; the most alike first
     "Photos that show the same picture, though their files differ."
-    rows = records.query("select min(file), outline from photos where length(outline) > 0 group by sha256 order by 1")
-    files,outlines,n = [f for f,_ in rows],np.frombuffer(b''.join(o for _,o in rows), np.float32).reshape(len(rows), -1),len(rows)
-    if n < 2: return []
-    tree,nominated,pairs = cKDTree(outlines, leafsize=48),[],[]
+    rows = records.query('select min(file), outline from photos where length(outline) > 0 group by sha256 order by 1')
+    files, outlines, n = (
+        [f for f, _ in rows],
+        np.frombuffer(b''.join(o for _, o in rows), np.float32).reshape(len(rows), -1),
+        len(rows),
+    )
+    if n < 2:
+        return []
+    tree, nominated, pairs = cKDTree(outlines, leafsize=48), [], []
     for asked in (outlines, mirrored(outlines)):
-        _,others = tree.query(asked, k=min(most+1, n), distance_upper_bound=NEAR, eps=1.5, workers=-1) # beyond NEAR/2.5 a few may be missed: an exact search takes twice as long in large folders
-        mine,place = np.nonzero((others < n) & (others != np.arange(n)[:,None]))
-        nominated.append(np.sort([mine, others[mine, place]], axis=0).T @ [n, 1]) # a pair as one number
+        _, others = tree.query(
+            asked, k=min(most + 1, n), distance_upper_bound=NEAR, eps=1.5, workers=-1
+        )  # beyond NEAR/2.5 a few may be missed: an exact search takes twice as long in large folders
+        mine, place = np.nonzero((others < n) & (others != np.arange(n)[:, None]))
+        nominated.append(np.sort([mine, others[mine, place]], axis=0).T @ [n, 1])  # a pair as one number
     nominated = np.stack(np.divmod(np.unique(np.concatenate(nominated)), n), 1)
-    for first in range(0, len(nominated), 256): # thumbnails stay on disk but for a few
-        some,place = np.unique(nominated[first:first+256], return_inverse=True)
-        a,b = thumbs_of(records, [files[i] for i in some])[place.reshape(-1, 2).T]
-        pairs += [(float(l), files[i], files[j]) for l,(i,j) in zip(likeness(a, b), nominated[first:first+256]) if l > SAME]
+    for first in range(0, len(nominated), 256):  # thumbnails stay on disk but for a few
+        some, place = np.unique(nominated[first : first + 256], return_inverse=True)
+        a, b = thumbs_of(records, [files[i] for i in some])[place.reshape(-1, 2).T]
+        pairs += [
+            (float(l), files[i], files[j])
+            for l, (i, j) in zip(likeness(a, b), nominated[first : first + 256])
+            if l > SAME
+        ]
     return sorted(pairs, reverse=True)
 
-def thumbs_of(records:Records, files:list) -> np.ndarray: # uint8 (N, 32, 32)
+
+def thumbs_of(records: Records, files: list) -> np.ndarray:  # uint8 (N, 32, 32)
     "Thumbnails from the table."
-    marks = ','.join('?'*len(files))
+    marks = ','.join('?' * len(files))
     with closing(sqlite3.connect(records.path)) as db:
         found = dict(db.execute(f'select file, thumb from photos where file in ({marks})', files))
     return np.stack([np.frombuffer(found[f], np.uint8).reshape(32, 32) for f in files])
@@ -112,49 +136,57 @@ def thumbs_of(records:Records, files:list) -> np.ndarray: # uint8 (N, 32, 32)
 @dataclass
 class Diagnosis:
     "What the doctor found."
+
     folder: Path
-    table: pd.DataFrame # file, sha256, width, height, chroma, verdict, hues; group and split if the folder's list names them; picture: one number for files that show the same
-    pairs: list         # of `near_pairs`
+    table: pd.DataFrame  # file, sha256, width, height, chroma, verdict, hues; group and split if the folder's list names them; picture: one number for files that show the same
+    pairs: list  # of `near_pairs`
 
     def crossing(self) -> pd.DataFrame:
         "Photos whose picture is on more than one side of the split."
-        if 'split' not in self.table: return self.table.iloc[:0]
-        used = self.table[self.table.split.isin(['train','val','test']) & (self.table.verdict == 'ok')]
+        if 'split' not in self.table:
+            return self.table.iloc[:0]
+        used = self.table[self.table.split.isin(['train', 'val', 'test']) & (self.table.verdict == 'ok')]
         return used[used.groupby('picture').split.transform('nunique') > 1].sort_values('picture', kind='stable')
 
     def copies(self) -> pd.DataFrame:
         "Files that are the same to the last byte."
-        return self.table[(self.table.sha256 != '') & self.table.sha256.duplicated(keep=False)].sort_values('sha256', kind='stable')
+        return self.table[(self.table.sha256 != '') & self.table.sha256.duplicated(keep=False)].sort_values(
+            'sha256', kind='stable'
+        )
 
-    def hue_total(self) -> np.ndarray: # (12,), sums to 1 unless all is gray
+    def hue_total(self) -> np.ndarray:  # (12,), sums to 1 unless all is gray
         total = np.stack(self.table.hues[self.table.verdict == 'ok'].to_list() or [np.zeros(12)]).sum(0)
         return total / max(total.sum(), 1e-9)
 
 # %% ../nbs/extras/21_doctor.ipynb #2c89133c
 def diagnose(
-    data # a folder of photos, or a name that `find_dataset` knows
+    data,  # a folder of photos, or a name that `find_dataset` knows
 ) -> Diagnosis:
     "Look at every photo of a folder. Interrupted, the next call goes on."
-    folder,listing = find_dataset(data)
+    folder, listing = find_dataset(data)
     files = photo_files(folder) if listing is None else list(listing.file)
     records = Records(folder)
     records.update(files)
-    table = pd.DataFrame(records.query('select file, sha256, width, height, chroma, verdict, hues from photos order by file'),
-                         columns=['file','sha256','width','height','chroma','verdict','hues'])
+    table = pd.DataFrame(
+        records.query('select file, sha256, width, height, chroma, verdict, hues from photos order by file'),
+        columns=['file', 'sha256', 'width', 'height', 'chroma', 'verdict', 'hues'],
+    )
     table['hues'] = [np.frombuffer(h, np.float32) if h else np.zeros(12, np.float32) for h in table.hues]
-    if listing is not None: table = table.merge(listing.drop_duplicates('file'), on='file', how='left')
+    if listing is not None:
+        table = table.merge(listing.drop_duplicates('file'), on='file', how='left')
     pairs = near_pairs(records)
     table['picture'] = pictures(table, pairs)
     return Diagnosis(Path(folder), table, pairs)
 
+
 def pictures(
-    table:pd.DataFrame, # file, sha256
-    pairs:list # of `near_pairs`
-) -> np.ndarray: # a number for each file, the same where the picture is
+    table: pd.DataFrame,  # file, sha256
+    pairs: list,  # of `near_pairs`
+) -> np.ndarray:  # a number for each file, the same where the picture is
     "Which files show the same picture, directly or by way of others."
     content = pd.factorize(table.sha256.where(table.sha256 != '', table.file))[0]
     of = dict(zip(table.file, content))
-    ends = np.array([(of[a], of[b]) for _,a,b in pairs], dtype=int).reshape(-1, 2)
+    ends = np.array([(of[a], of[b]) for _, a, b in pairs], dtype=int).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends), np.int8), ends.T), shape=(len(table), len(table)))
     return connected_components(graph, directed=False)[1][content]
 
@@ -162,75 +194,133 @@ def pictures(
 @dataclass
 class Finding:
     "One thing that is wrong, in words."
+
     title: str
     count: int
     why: str
-    files: list      # names, the first of them to be shown
-    wrong: bool=True # whether `--strict` fails for it
+    files: list  # names, the first of them to be shown
+    wrong: bool = True  # whether `--strict` fails for it
 
-def findings(d:Diagnosis) -> list[Finding]:
+
+def findings(d: Diagnosis) -> list[Finding]:
     "Everything that the doctor has to say, the worst first; what was not found has count 0."
     t = d.table
-    broken,flat = t[t.verdict.str.startswith('broken')],t[t.verdict.isin(['gray','toned'])]
-    crossing,copies = d.crossing(),d.copies()
-    rare,common = np.argsort(d.hue_total())[[0,-1]]
-    share = 100*d.hue_total()
+    broken, flat = t[t.verdict.str.startswith('broken')], t[t.verdict.isin(['gray', 'toned'])]
+    crossing, copies = d.crossing(), d.copies()
+    rare, common = np.argsort(d.hue_total())[[0, -1]]
+    share = 100 * d.hue_total()
     return [
-        Finding('on more than one side of the split', len(crossing), 'A network is tested on what it has learned by heart: the score is too good. The listing keeps the copies in the test set and takes the others out.', list(crossing.file)),
-        Finding('cannot be read', len(broken), 'Training leaves these files out. Look whether the originals are whole.', [f'{f} ({v.removeprefix("broken: ").removeprefix("cannot be read (").removesuffix(")")})' for f,v in zip(broken.file, broken.verdict)]),
-        Finding('without color, or of one tone', len(flat), 'Gray, sepia and other tones would teach that the world is so. Training leaves them out.', list(flat.file)),
-        Finding('the same file', len(copies), 'Copies count twice in training, and must not be split. The listing keeps them together.', list(copies.file)),
-        Finding('nearly the same picture', len({f for _,*two in d.pairs for f in two}), 'Smaller, brighter or slightly cut versions of one photo. The listing keeps them together.', [f for _,*two in d.pairs for f in two]),
-        Finding('hues', int((share < 2).sum()), f'Of all color, {share[common]:.0f} % is {HUES[common]} and {share[rare]:.1f} % {HUES[rare]}. A network learns rare colors last, or never (R0.19, R4.12). The listing has weights that draw photos with rare hues more often.', [], wrong=False)]
+        Finding(
+            'on more than one side of the split',
+            len(crossing),
+            'A network is tested on what it has learned by heart: the score is too good. The listing keeps the copies in the test set and takes the others out.',
+            list(crossing.file),
+        ),
+        Finding(
+            'cannot be read',
+            len(broken),
+            'Training leaves these files out. Look whether the originals are whole.',
+            [
+                f'{f} ({v.removeprefix("broken: ").removeprefix("cannot be read (").removesuffix(")")})'
+                for f, v in zip(broken.file, broken.verdict)
+            ],
+        ),
+        Finding(
+            'without color, or of one tone',
+            len(flat),
+            'Gray, sepia and other tones would teach that the world is so. Training leaves them out.',
+            list(flat.file),
+        ),
+        Finding(
+            'the same file',
+            len(copies),
+            'Copies count twice in training, and must not be split. The listing keeps them together.',
+            list(copies.file),
+        ),
+        Finding(
+            'nearly the same picture',
+            len({f for _, *two in d.pairs for f in two}),
+            'Smaller, brighter or slightly cut versions of one photo. The listing keeps them together.',
+            [f for _, *two in d.pairs for f in two],
+        ),
+        Finding(
+            'hues',
+            int((share < 2).sum()),
+            f'Of all color, {share[common]:.0f} % is {HUES[common]} and {share[rare]:.1f} % {HUES[rare]}. A network learns rare colors last, or never (R0.19, R4.12). The listing has weights that draw photos with rare hues more often.',
+            [],
+            wrong=False,
+        ),
+    ]
 
-def in_words(d:Diagnosis) -> str:
+
+def in_words(d: Diagnosis) -> str:
     "The findings as a few lines of text."
     lines = [f'{len(d.table)} photos in {d.folder}']
     for f in findings(d):
-        if f.count and f.wrong: lines.append(f'{f.count:6} {f.title}: {", ".join(f.files[:3])}{", …" if len(f.files) > 3 else ""}')
-        elif not f.wrong: lines.append(f'       {f.why.split(" A network")[0]}')
-    if not any(f.count for f in findings(d) if f.wrong): lines.insert(1, '       nothing is wrong with them')
+        if f.count and f.wrong:
+            lines.append(f'{f.count:6} {f.title}: {", ".join(f.files[:3])}{", …" if len(f.files) > 3 else ""}')
+        elif not f.wrong:
+            lines.append(f'       {f.why.split(" A network")[0]}')
+    if not any(f.count for f in findings(d) if f.wrong):
+        lines.insert(1, '       nothing is wrong with them')
     return '\n'.join(lines)
 
 # %% ../nbs/extras/21_doctor.ipynb #7983df4e
 def weights(
-    hues:np.ndarray, # (N, 12) of `hue_shares`
-    power:float=.5,  # 0 draws all photos alike, 1 shows all hues about equally
-    most:float=4.    # no photo is drawn more than so many times as often as the average, or less than one so-manieth
-) -> np.ndarray: # (N,), mean about 1
+    hues: np.ndarray,  # (N, 12) of `hue_shares`
+    power: float = 0.5,  # 0 draws all photos alike, 1 shows all hues about equally
+    most: float = 4.0,  # no photo is drawn more than so many times as often as the average, or less than one so-manieth
+) -> np.ndarray:  # (N,), mean about 1
     "How often to draw each photo for rare hues to be seen."
     total = hues.sum(0) / max(hues.sum(), 1e-9)
     share = hues / hues.sum(1, keepdims=True).clip(1e-9)
-    w = share @ (1/total.clip(1e-3))**power
-    return (w / max(w.mean(), 1e-9)).clip(1/most, most)
+    w = share @ (1 / total.clip(1e-3)) ** power
+    return (w / max(w.mean(), 1e-9)).clip(1 / most, most)
 
-def cure(d:Diagnosis) -> pd.DataFrame: # file, group, split, weight
+
+def cure(d: Diagnosis) -> pd.DataFrame:  # file, group, split, weight
     "The photos to use and how; `colorlab.data.read_listing` reads it back."
     t = d.table[d.table.verdict == 'ok'].copy()
-    if len(t) == 0: raise BadInput(f'{d.folder}: none of its {len(d.table)} photos can be read and has color')
+    if len(t) == 0:
+        raise BadInput(f'{d.folder}: none of its {len(d.table)} photos can be read and has color')
     t['weight'] = weights(np.stack(t.hues.to_list())).round(3)
-    t['group'] = t.groupby(joined(t.picture, t.group.fillna(t.file)) if 'group' in t else t.picture).file.transform('first')
+    t['group'] = t.groupby(joined(t.picture, t.group.fillna(t.file)) if 'group' in t else t.picture).file.transform(
+        'first'
+    )
     if 'split' in t:
-        side = t.groupby('picture').split.transform(lambda s: 'test' if 'test' in set(s) else 'val' if 'val' in set(s) else s.iloc[0])
-        t.loc[t.split.isin(['train','val']) & (t.split != side), 'split'] = 'left out'
-    return t[[c for c in ('file','group','split','weight') if c in t]]
+        side = t.groupby('picture').split.transform(
+            lambda s: 'test' if 'test' in set(s) else 'val' if 'val' in set(s) else s.iloc[0]
+        )
+        t.loc[t.split.isin(['train', 'val']) & (t.split != side), 'split'] = 'left out'
+    return t[[c for c in ('file', 'group', 'split', 'weight') if c in t]]
 
 # %% ../nbs/extras/21_doctor.ipynb #a4ec6a86
-def picture(d:Diagnosis, file:str) -> dict: # name, side and src
+def picture(d: Diagnosis, file: str) -> dict:  # name, side and src
     "A photo for the page; without `src` if it cannot be read."
     side = dict(zip(d.table.file, d.table.split)).get(file, '') if 'split' in d.table else ''
-    try: return dict(name=file, side=side, src=jpeg(open_photo(d.folder/file), 192))
-    except BadInput: return dict(name=file, side=side)
+    try:
+        return dict(name=file, side=side, src=jpeg(open_photo(d.folder / file), 192))
+    except BadInput:
+        return dict(name=file, side=side)
 
-def most_of(d:Diagnosis, hue:int, n:int=4) -> list: # of files
+
+def most_of(d: Diagnosis, hue: int, n: int = 4) -> list:  # of files
     "The photos that hold most of a hue."
     good = d.table[d.table.verdict == 'ok']
     return list(good.file.iloc[np.argsort([-h[hue] for h in good.hues], kind='stable')[:n]])
 
-def write_doctor(d:Diagnosis, path, most:int=12) -> Path:
+
+def write_doctor(d: Diagnosis, path, most: int = 12) -> Path:
     "The diagnosis as one self-contained page, with at most so many pictures for each finding."
-    found,known = findings(d),set(d.table.file)
-    shown = {f.title: [picture(d, name if name in known else name.split(' (')[0]) for name in f.files[:most]] for f in found}
-    pairs = [dict(likeness=l, two=[picture(d, a), picture(d, b)]) for l,a,b in d.pairs[:most]]
-    hues = [dict(name=HUES[i], share=100*s, color=swatch(i), photos=[picture(d, f) for f in most_of(d, i)]) for i,s in enumerate(d.hue_total())]
-    return write_page('doctor.html', path, d=d, findings=found, shown=shown, pairs=pairs, hues=hues, n=len(d.table), most=most)
+    found, known = findings(d), set(d.table.file)
+    shown = {
+        f.title: [picture(d, name if name in known else name.split(' (')[0]) for name in f.files[:most]] for f in found
+    }
+    pairs = [dict(likeness=l, two=[picture(d, a), picture(d, b)]) for l, a, b in d.pairs[:most]]
+    hues = [
+        dict(name=HUES[i], share=100 * s, color=swatch(i), photos=[picture(d, f) for f in most_of(d, i)])
+        for i, s in enumerate(d.hue_total())
+    ]
+    return write_page(
+        'doctor.html', path, d=d, findings=found, shown=shown, pairs=pairs, hues=hues, n=len(d.table), most=most
+    )

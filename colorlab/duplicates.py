@@ -12,79 +12,98 @@ from PIL import Image
 from scipy.fft import dctn
 
 # %% ../nbs/extras/20_duplicates.ipynb #e1017627
-def thumbnail(
-    img:Image.Image
-) -> np.ndarray: # uint8 (32, 32)
+def thumbnail(img: Image.Image) -> np.ndarray:  # uint8 (32, 32)
     "A photo's lightness, squashed into a tiny square."
-    return np.asarray(img.convert('L').resize((32,32), Image.BOX, reducing_gap=2))
+    return np.asarray(img.convert('L').resize((32, 32), Image.BOX, reducing_gap=2))
+
 
 def standard(
-    thumbs:np.ndarray # uint8 (..., 32, 32)
-) -> np.ndarray: # float32, mean 0, spread 1
+    thumbs: np.ndarray,  # uint8 (..., 32, 32)
+) -> np.ndarray:  # float32, mean 0, spread 1
     "Take brightness and contrast away; a picture of nearly nothing stays so."
     t = thumbs.astype(np.float32)
-    return (t - t.mean((-2,-1), keepdims=True)) / t.std((-2,-1), keepdims=True).clip(2)
+    return (t - t.mean((-2, -1), keepdims=True)) / t.std((-2, -1), keepdims=True).clip(2)
 
 # %% ../nbs/extras/20_duplicates.ipynb #cb113ee1
-WAVES = 4 # in each direction
+WAVES = 4  # in each direction
+
 
 def outline(
-    thumbs:np.ndarray # uint8 (..., 32, 32)
-) -> np.ndarray: # float32 (..., 15)
+    thumbs: np.ndarray,  # uint8 (..., 32, 32)
+) -> np.ndarray:  # float32 (..., 15)
     "The coarse arrangement of light and dark."
-    waves = dctn(standard(thumbs), axes=(-2,-1), norm='ortho')[..., :WAVES, :WAVES] / 32
+    waves = dctn(standard(thumbs), axes=(-2, -1), norm='ortho')[..., :WAVES, :WAVES] / 32
     return waves.reshape(*waves.shape[:-2], -1)[..., 1:].astype(np.float32)
 
+
 def mirrored(
-    outlines:np.ndarray # (..., 15)
+    outlines: np.ndarray,  # (..., 15)
 ) -> np.ndarray:
     "The outlines of the photos seen in a mirror."
-    return outlines * np.resize([1,-1]*(WAVES//2), WAVES*WAVES)[1:].astype(np.float32)
+    return outlines * np.resize([1, -1] * (WAVES // 2), WAVES * WAVES)[1:].astype(np.float32)
 
 # %% ../nbs/extras/20_duplicates.ipynb #7fbbed01
-NEAR = .3  # outlines closer than this are looked at again
-SAME = .95 # thumbnails that correlate so are one picture
-ROUGH = {8: .88, 16: .9} # pixels a side, and how they must correlate for a finer look to be worth while
+NEAR = 0.3  # outlines closer than this are looked at again
+SAME = 0.95  # thumbnails that correlate so are one picture
+ROUGH = {8: 0.88, 16: 0.9}  # pixels a side, and how they must correlate for a finer look to be worth while
 
-def windows(n:int) -> tuple: # two arrays (37, n, n), for the rows and for the columns; the whole is the first
+
+def windows(n: int) -> tuple:  # two arrays (37, n, n), for the rows and for the columns; the whole is the first
     "What enlarges a part of a picture of n×n pixels, at most a fifth smaller, to a whole one: products with two small matrices."
-    def enlarge(at, part): # of an axis
-        row = Image.fromarray(np.eye(n, dtype=np.float32)).resize((n,n), Image.BICUBIC, box=(n*(1-part)*at, 0, n*(1-part)*at + n*part, n))
+
+    def enlarge(at, part):  # of an axis
+        row = Image.fromarray(np.eye(n, dtype=np.float32)).resize(
+            (n, n), Image.BICUBIC, box=(n * (1 - part) * at, 0, n * (1 - part) * at + n * part, n)
+        )
         return np.asarray(row).T
-    found = [(np.eye(n, dtype=np.float32),)*2] + [(enlarge(y, s), enlarge(x, s)) for s in (.95, .9, .85, .8) for y in (0, .5, 1) for x in (0, .5, 1)]
+
+    found = [(np.eye(n, dtype=np.float32),) * 2] + [
+        (enlarge(y, s), enlarge(x, s)) for s in (0.95, 0.9, 0.85, 0.8) for y in (0, 0.5, 1) for x in (0, 0.5, 1)
+    ]
     return tuple(np.stack(matrices) for matrices in zip(*found))
+
 
 WINDOWS = {n: windows(n) for n in (*ROUGH, 32)}
 
-def unit(pictures:np.ndarray) -> np.ndarray: # (..., n, n) -> (..., n*n)
+
+def unit(pictures: np.ndarray) -> np.ndarray:  # (..., n, n) -> (..., n*n)
     "Each picture as a row of numbers with mean 0 and length 1."
     flat = pictures.reshape(*pictures.shape[:-2], -1)
     flat = flat - flat.mean(-1, keepdims=True)
     return flat / np.sqrt(np.einsum('...i,...i', flat, flat))[..., None].clip(1e-6)
 
-def parts(thumbs:np.ndarray) -> np.ndarray: # float32 (N, n, n) -> (N, 37, n*n)
+
+def parts(thumbs: np.ndarray) -> np.ndarray:  # float32 (N, n, n) -> (N, 37, n*n)
     "Thumbnails and what they become when the photo is cut, each as a `unit`."
-    N,n,_ = thumbs.shape
-    rows,columns = WINDOWS[n]
-    cut = rows @ thumbs.transpose(1,0,2).reshape(n, N*n) # all thumbnails side by side: large products are quick
-    cut = cut.reshape(-1, n*N, n) @ columns.swapaxes(1, 2)
-    return unit(cut.reshape(-1, n, N, n).transpose(2,0,1,3))
+    N, n, _ = thumbs.shape
+    rows, columns = WINDOWS[n]
+    cut = rows @ thumbs.transpose(1, 0, 2).reshape(n, N * n)  # all thumbnails side by side: large products are quick
+    cut = cut.reshape(-1, n * N, n) @ columns.swapaxes(1, 2)
+    return unit(cut.reshape(-1, n, N, n).transpose(2, 0, 1, 3))
+
 
 def fits(
-    a:np.ndarray, b:np.ndarray # float32 (N, n, n)
-) -> np.ndarray: # (N,), −1..1
+    a: np.ndarray,
+    b: np.ndarray,  # float32 (N, n, n)
+) -> np.ndarray:  # (N,), −1..1
     "The best correlation of one picture with any part of the other, mirrored or not."
-    def best(parts, whole): return (parts @ np.stack([unit(whole), unit(whole[..., ::-1])], -1)).max((1,2))
-    return np.maximum(best(parts(a), b), best(parts(b), a)) # the windows lie alike in a mirror
+
+    def best(parts, whole):
+        return (parts @ np.stack([unit(whole), unit(whole[..., ::-1])], -1)).max((1, 2))
+
+    return np.maximum(best(parts(a), b), best(parts(b), a))  # the windows lie alike in a mirror
+
 
 def likeness(
-    a:np.ndarray, b:np.ndarray # uint8 (N, 32, 32)
-) -> np.ndarray: # (N,), −1..1
+    a: np.ndarray,
+    b: np.ndarray,  # uint8 (N, 32, 32)
+) -> np.ndarray:  # (N,), −1..1
     "How well two thumbnails `fits`; those that do not when they are small are not looked at when they are large."
-    a,b,todo,like = standard(a),standard(b),np.arange(len(a)),np.zeros(len(a), np.float32)
+    a, b, todo, like = standard(a), standard(b), np.arange(len(a)), np.zeros(len(a), np.float32)
     for n in WINDOWS:
-        small = (t[todo].reshape(-1, n, 32//n, n, 32//n).mean((2,4)) for t in (a, b))
+        small = (t[todo].reshape(-1, n, 32 // n, n, 32 // n).mean((2, 4)) for t in (a, b))
         like[todo] = fits(*small)
         todo = todo[like[todo] > ROUGH.get(n, 1)]
-        if len(todo) == 0: break
+        if len(todo) == 0:
+            break
     return like

@@ -9,116 +9,204 @@ __all__ = ['COLUMNS', 'interval', 'paired_interval', 'summarize', 'headings', 'a
 # %% ../nbs/17_evaluation.ipynb #d70e4bd8
 import io
 import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
 from PIL import ImageOps
-from pathlib import Path
 from scipy.stats import bootstrap
 from tqdm.auto import tqdm
+
+from .data import Manifest, make_manifest
 from .images import BadInput, img_to_rgb, jpeg, open_photo, rgb_to_img, whole_file, write_page
 from .lab import HUES, swatch
-from .data import Manifest, make_manifest
 from .metrics import floors, mean_ab
 from .perceptual import Judge, crowd_distance, frechet_distance, judges
 from .scoring import STEPS, Scores, all_scores, fit, floor_entrants
 
 # %% ../nbs/17_evaluation.ipynb #a3ec8fbb
 def interval(
-    x, # a number a picture
-    seed:int=42
-) -> tuple: # mean, and the lower and upper end of its 95 % interval
+    x,  # a number a picture
+    seed: int = 42,
+) -> tuple:  # mean, and the lower and upper end of its 95 % interval
     "Mean with its percentile-bootstrap interval over pictures (10,000 draws)."
     x = np.asarray(x, float)
-    if len(x) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0: return (x.mean(),)*3 # a perfect picture has an infinite PSNR
-    ci = bootstrap((x,), np.mean, method='percentile', n_resamples=10_000, batch=1000, rng=np.random.default_rng(seed)).confidence_interval
+    if len(x) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
+        return (x.mean(),) * 3  # a perfect picture has an infinite PSNR
+    ci = bootstrap(
+        (x,), np.mean, method='percentile', n_resamples=10_000, batch=1000, rng=np.random.default_rng(seed)
+    ).confidence_interval
     return x.mean(), ci.low, ci.high
 
+
 def paired_interval(
-    a, b # scores of the same pictures
-) -> tuple: # mean of a−b, and the lower and upper end of its 95 % interval
+    a,
+    b,  # scores of the same pictures
+) -> tuple:  # mean of a−b, and the lower and upper end of its 95 % interval
     "Mean difference with its paired-bootstrap interval."
     return interval(np.asarray(a) - np.asarray(b))
 
 # %% ../nbs/17_evaluation.ipynb #d818542d
 def summarize(
-    table:pd.DataFrame, # of `all_scores`
-    features:dict, crowd:Judge=None
-) -> pd.DataFrame: # a row for each entrant, columns with intervals as name, name_low, name_high
+    table: pd.DataFrame,  # of `all_scores`
+    features: dict,
+    crowd: Judge = None,
+) -> pd.DataFrame:  # a row for each entrant, columns with intervals as name, name_low, name_high
     "The figures of the table, floors included."
-    gray,rows = table[table.who == 'gray'].set_index('file'),{}
-    for who,t in table.groupby('who', sort=False):
+    gray, rows = table[table.who == 'gray'].set_index('file'), {}
+    for who, t in table.groupby('who', sort=False):
         t = t.set_index('file')
-        row = {k: v for m in ('psnr','ab_rmse','ciede2000','ssim','perceptual') if m in t for k,v in zip((m, f'{m}_low', f'{m}_high'), interval(t[m]))}
-        row |= dict(n=len(t), psnr_pooled=10*np.log10(1/max(t.mse.mean(), 1e-12)) if who != 'truth' else np.nan, cf=t.cf.mean(), cf_abs=t.cf_abs.mean(),
-                    dcf=(t.cf - t.cf_truth).abs().mean(), dcf_means=abs(t.cf.mean() - t.cf_truth.mean()), beats_gray=(t.psnr > gray.psnr).mean(),
-                    moved=t.moved.mean(), moved_most=t.moved_most.max(), drawn_in=t.drawn_in.astype(float).mean())
-        if features[who].shape[1]: row |= dict(zip(('crowd','crowd_std'), crowd_distance(features[who], features['truth'])))
-        if crowd and crowd.name == 'KID' and len(t) >= 2000: row['fid'] = frechet_distance(features[who], features['truth'])
+        row = {
+            k: v
+            for m in ('psnr', 'ab_rmse', 'ciede2000', 'ssim', 'perceptual')
+            if m in t
+            for k, v in zip((m, f'{m}_low', f'{m}_high'), interval(t[m]))
+        }
+        row |= dict(
+            n=len(t),
+            psnr_pooled=10 * np.log10(1 / max(t.mse.mean(), 1e-12)) if who != 'truth' else np.nan,
+            cf=t.cf.mean(),
+            cf_abs=t.cf_abs.mean(),
+            dcf=(t.cf - t.cf_truth).abs().mean(),
+            dcf_means=abs(t.cf.mean() - t.cf_truth.mean()),
+            beats_gray=(t.psnr > gray.psnr).mean(),
+            moved=t.moved.mean(),
+            moved_most=t.moved_most.max(),
+            drawn_in=t.drawn_in.astype(float).mean(),
+        )
+        if features[who].shape[1]:
+            row |= dict(zip(('crowd', 'crowd_std'), crowd_distance(features[who], features['truth'])))
+        if crowd and crowd.name == 'KID' and len(t) >= 2000:
+            row['fid'] = frechet_distance(features[who], features['truth'])
         rows[who] = row
     return pd.DataFrame(rows).T.astype(float)
 
 # %% ../nbs/17_evaluation.ipynb #9a1f469c
-COLUMNS = { # as printed: column of `summarize` -> heading
-    'psnr': 'PSNR dB ↑', 'psnr_pooled': 'pooled', 'ab_rmse': 'ab-RMSE ↓', 'ciede2000': 'ΔE 2000 ↓', 'perceptual': 'LPIPS ↓', 'crowd': 'KID ↓', 'fid': 'FID ↓', 'cf': 'colorful', 'dcf': 'ΔCF ↓',
-    'dcf_means': 'ΔCF of means', 'cf_abs': 'colorful |·|', 'ssim': 'SSIM (weak)', 'beats_gray': 'beats gray', 'moved': '|ΔL| mean', 'moved_most': '|ΔL| max', 'drawn_in': 'drawn in'}
+COLUMNS = {  # as printed: column of `summarize` -> heading
+    'psnr': 'PSNR dB ↑',
+    'psnr_pooled': 'pooled',
+    'ab_rmse': 'ab-RMSE ↓',
+    'ciede2000': 'ΔE 2000 ↓',
+    'perceptual': 'LPIPS ↓',
+    'crowd': 'KID ↓',
+    'fid': 'FID ↓',
+    'cf': 'colorful',
+    'dcf': 'ΔCF ↓',
+    'dcf_means': 'ΔCF of means',
+    'cf_abs': 'colorful |·|',
+    'ssim': 'SSIM (weak)',
+    'beats_gray': 'beats gray',
+    'moved': '|ΔL| mean',
+    'moved_most': '|ΔL| max',
+    'drawn_in': 'drawn in',
+}
 
-def headings(pair:Judge|None, crowd:Judge|None) -> dict:
+
+def headings(pair: Judge | None, crowd: Judge | None) -> dict:
     "`COLUMNS` with the true names of the judges, without those that are missing."
     names = COLUMNS | {'perceptual': pair and f'{pair.name} ↓', 'crowd': crowd and f'{crowd.name}·1000 ↓'}
-    return {c: n for c,n in names.items() if n}
+    return {c: n for c, n in names.items() if n}
 
-def as_text(summary:pd.DataFrame, names:dict, interval:bool=False) -> pd.DataFrame:
+
+def as_text(summary: pd.DataFrame, names: dict, interval: bool = False) -> pd.DataFrame:
     "The figures as a reader wants them."
+
     def cell(who, c):
-        v,r = summary[c][who],summary.loc[who]
-        if not np.isfinite(v) or (who == 'truth' and c not in ('cf','cf_abs')): return '–'
-        if c in ('beats_gray','drawn_in'): return f'{v:.0%}'
-        if c == 'crowd': return f'{1000*v:.2f} ± {1000*r.crowd_std:.2f}'
-        low,d = r.get(f'{c}_low'),3 if c in ('ssim','perceptual') else 2
-        return f'{v:.{d}f} ({low:.{d}f}..{r[f"{c}_high"]:.{d}f})' if interval and low is not None and c != 'ssim' else f'{v:.{d}f}'
-    return pd.DataFrame({n: {who: cell(who, c) for who in summary.index} for c,n in names.items() if c in summary})
+        v, r = summary[c][who], summary.loc[who]
+        if not np.isfinite(v) or (who == 'truth' and c not in ('cf', 'cf_abs')):
+            return '–'
+        if c in ('beats_gray', 'drawn_in'):
+            return f'{v:.0%}'
+        if c == 'crowd':
+            return f'{1000 * v:.2f} ± {1000 * r.crowd_std:.2f}'
+        low, d = r.get(f'{c}_low'), 3 if c in ('ssim', 'perceptual') else 2
+        return (
+            f'{v:.{d}f} ({low:.{d}f}..{r[f"{c}_high"]:.{d}f})'
+            if interval and low is not None and c != 'ssim'
+            else f'{v:.{d}f}'
+        )
+
+    return pd.DataFrame({n: {who: cell(who, c) for who in summary.index} for c, n in names.items() if c in summary})
 
 # %% ../nbs/17_evaluation.ipynb #36d6c39c
-def test_rows(manifest:Manifest) -> pd.DataFrame:
+def test_rows(manifest: Manifest) -> pd.DataFrame:
     "The photos to judge by: the test split, else the validation split, else all with color."
-    for split in ('test','val'):
-        if (manifest.table.split == split).any(): return manifest.part(split)
+    for split in ('test', 'val'):
+        if (manifest.table.split == split).any():
+            return manifest.part(split)
     return manifest.table[manifest.table.verdict == 'ok'].reset_index(drop=True)
 
-def train_mean(manifest:Manifest, rows:pd.DataFrame) -> np.ndarray: # (2,), Lab units
+
+def train_mean(manifest: Manifest, rows: pd.DataFrame) -> np.ndarray:  # (2,), Lab units
     "Mean a and b of the training photos (at most 500 of them); of the truths themselves where there are none."
     train = manifest.table[manifest.table.split == 'train']
     chosen = (train if len(train) else rows).file.iloc[:500]
-    small = (ImageOps.contain(open_photo(manifest.folder/f), (128, 128)) for f in tqdm(chosen, desc='mean color', delay=2, leave=False))
+    small = (
+        ImageOps.contain(open_photo(manifest.folder / f), (128, 128))
+        for f in tqdm(chosen, desc='mean color', delay=2, leave=False)
+    )
     return mean_ab(torch.from_numpy(img_to_rgb(img))[None] for img in small).numpy()
 
+
 def evaluate(
-    makers:list, # functions (manifest, files, size, squash) -> entrants
-    data, out, # the photos, and a folder for the results
-    size:int=256, squash:bool=False, perceptual:bool=True, listing=None
-) -> tuple: # summary, and lines that belong under the table
+    makers: list,  # functions (manifest, files, size, squash) -> entrants
+    data,
+    out,  # the photos, and a folder for the results
+    size: int = 256,
+    squash: bool = False,
+    perceptual: bool = True,
+    listing=None,
+) -> tuple:  # summary, and lines that belong under the table
     "Judge everybody on the same photos, floors among them, and write scores.csv, summary.json and a page."
-    if size and size < 16: raise BadInput(f'size is {size}: give 16 pixels or more, or 0 for the photos as they are')
-    manifest,out = make_manifest(data, listing=listing),Path(out)
+    if size and size < 16:
+        raise BadInput(f'size is {size}: give 16 pixels or more, or 0 for the photos as they are')
+    manifest, out = make_manifest(data, listing=listing), Path(out)
     rows = test_rows(manifest)
-    pair,crowd,notes = judges() if perceptual else (None, None, [])
-    if crowd and len(rows) < 100: notes,crowd = [*notes, f'{crowd.name} is left out: {len(rows)} pictures are too few, 100 is the least'],None
-    if crowd and crowd.name == 'KD-Lite0': notes = [*notes, 'KD-Lite0 is no fair judge of models that began with EfficientNet-Lite0, as lite, the demo and lite0-unet did']
+    pair, crowd, notes = judges() if perceptual else (None, None, [])
+    if crowd and len(rows) < 100:
+        notes, crowd = [*notes, f'{crowd.name} is left out: {len(rows)} pictures are too few, 100 is the least'], None
+    if crowd and crowd.name == 'KD-Lite0':
+        notes = [
+            *notes,
+            'KD-Lite0 is no fair judge of models that began with EfficientNet-Lite0, as lite, the demo and lite0-unet did',
+        ]
     entrants = [e for make in makers for e in make(manifest, list(rows.file), size, squash)]
     everybody = entrants + floor_entrants(train_mean(manifest, rows))
     names = [e.name for e in everybody] + ['truth']
-    if len(set(names)) < len(names): raise BadInput(f'two of {", ".join(names)} have one name: rename a folder')
+    if len(set(names)) < len(names):
+        raise BadInput(f'two of {", ".join(names)} have one name: rename a folder')
     out.mkdir(parents=True, exist_ok=True)
-    table,features = all_scores(everybody, rows, manifest.folder, Scores(out/'scores.sqlite'), size, squash, pair, crowd)
+    table, features = all_scores(
+        everybody, rows, manifest.folder, Scores(out / 'scores.sqlite'), size, squash, pair, crowd
+    )
     summary = summarize(table, features, crowd)
-    if manifest.left_out(): notes = [*notes, manifest.left_out()]
-    with whole_file(out/'scores.csv') as part: table.drop(columns='losses').to_csv(part, index=False)
-    with whole_file(out/'summary.json') as part:
-        part.write_text(json.dumps(dict(photos=str(data), n=len(rows), size=size, squash=squash, pair=pair and pair.name, crowd=crowd and crowd.name, notes=notes,
-                                        figures=summary.T.to_dict()), indent=1, default=float), encoding='utf-8')
-    write_evaluation(out/'report.html', table, summary, entrants, manifest, size, squash, headings(pair, crowd), notes)
-    return as_text(summary, headings(pair, crowd), interval=True),notes
+    if manifest.left_out():
+        notes = [*notes, manifest.left_out()]
+    with whole_file(out / 'scores.csv') as part:
+        table.drop(columns='losses').to_csv(part, index=False)
+    with whole_file(out / 'summary.json') as part:
+        part.write_text(
+            json.dumps(
+                dict(
+                    photos=str(data),
+                    n=len(rows),
+                    size=size,
+                    squash=squash,
+                    pair=pair and pair.name,
+                    crowd=crowd and crowd.name,
+                    notes=notes,
+                    figures=summary.T.to_dict(),
+                ),
+                indent=1,
+                default=float,
+            ),
+            encoding='utf-8',
+        )
+    write_evaluation(
+        out / 'report.html', table, summary, entrants, manifest, size, squash, headings(pair, crowd), notes
+    )
+    return as_text(summary, headings(pair, crowd), interval=True), notes
 
 # %% ../nbs/17_evaluation.ipynb #1332af24
 def added(losses) -> dict:
@@ -126,52 +214,86 @@ def added(losses) -> dict:
     losses = list(losses)
     return {k: np.sum([l[k] for l in losses], axis=0) for k in losses[0]}
 
+
 def plot_losses(
-    table:pd.DataFrame, # rows of one entrant
-    gray:pd.DataFrame # rows of gray, for comparison
+    table: pd.DataFrame,  # rows of one entrant
+    gray: pd.DataFrame,  # rows of gray, for comparison
 ):
     "Chroma against truth, and the error by hue, chroma and lightness, gray dotted; returns the matplotlib figure."
     from matplotlib.figure import Figure
-    own,floor = added(table.losses),added(gray.losses)
-    fig = Figure(figsize=(12,2.6), layout='constrained')
-    cloud,*axs = fig.subplots(1, 4, width_ratios=[1,1.5,1,1])
-    cloud.imshow(np.log1p(own['chromas'].T), origin='lower', extent=(0,96,0,96), cmap='Greys', interpolation='nearest')
-    cloud.plot([0,96], [0,96], color='tab:orange', lw=1)
+
+    own, floor = added(table.losses), added(gray.losses)
+    fig = Figure(figsize=(12, 2.6), layout='constrained')
+    cloud, *axs = fig.subplots(1, 4, width_ratios=[1, 1.5, 1, 1])
+    cloud.imshow(
+        np.log1p(own['chromas'].T), origin='lower', extent=(0, 96, 0, 96), cmap='Greys', interpolation='nearest'
+    )
+    cloud.plot([0, 96], [0, 96], color='tab:orange', lw=1)
     cloud.set(xlabel='chroma of the truth', ylabel='predicted')
-    for ax,(k,n) in zip(axs, STEPS.items()):
-        rmse,base = (np.sqrt(s[k][1]/np.maximum(s[k][0], 1)) for s in (own, floor))
+    for ax, (k, n) in zip(axs, STEPS.items()):
+        rmse, base = (np.sqrt(s[k][1] / np.maximum(s[k][0], 1)) for s in (own, floor))
         at = np.arange(n)
         ax.bar(at, rmse, color=[swatch(i) for i in at] if k == 'hue' else 'tab:gray')
         ax.plot(at, base, ':o', color='black', ms=3, lw=1, label='gray')
-        labels = HUES if k == 'hue' else [f'{12*i}' if k == 'chroma' else f'{12.5*i:.0f}' for i in at]
+        labels = HUES if k == 'hue' else [f'{12 * i}' if k == 'chroma' else f'{12.5 * i:.0f}' for i in at]
         ax.set_xticks(at, labels, rotation=60 if k == 'hue' else 0, ha='right' if k == 'hue' else 'center', fontsize=8)
         ax.set_title(f'error by {k} of the truth', fontsize=10)
-        ax.spines[['top','right']].set_visible(False)
+        ax.spines[['top', 'right']].set_visible(False)
     axs[0].set_ylabel('ab-RMSE')
     axs[0].legend(frameon=False, fontsize=8)
     return fig
 
 # %% ../nbs/17_evaluation.ipynb #03487657
-def shown(t:pd.DataFrame) -> list: # of (row, why)
+def shown(t: pd.DataFrame) -> list:  # of (row, why)
     "The best, median and worst pictures by the perceptual judge, or by ab-RMSE where there is none; and three drawn by lot."
     by = 'perceptual' if 'perceptual' in t else 'ab_rmse'
     order = t.sort_values(by, kind='stable')
     lot = np.random.default_rng(42).permutation(len(t))[:3]
-    return [(order.iloc[0], 'best'), (order.iloc[len(t)//2], 'median'), (order.iloc[-1], 'worst')] + [(t.iloc[i], 'drawn') for i in lot]
+    return [(order.iloc[0], 'best'), (order.iloc[len(t) // 2], 'median'), (order.iloc[-1], 'worst')] + [
+        (t.iloc[i], 'drawn') for i in lot
+    ]
+
 
 def write_evaluation(path, table, summary, entrants, manifest, size, squash, names, notes) -> Path:
     "The page: the table, and for every entrant its pictures and where it loses."
+
     def pictures(e):
-        for r,why in shown(table[table.who == e.name]):
-            targ = img_to_rgb(fit(open_photo(manifest.folder/r.file), size, squash))
+        for r, why in shown(table[table.who == e.name]):
+            targ = img_to_rgb(fit(open_photo(manifest.folder / r.file), size, squash))
             gray = floors(torch.from_numpy(targ)[None])['gray'][0]
-            with torch.inference_mode(): colored = e.paint(r.file, targ)
-            yield dict(why=why, file=r.file, psnr=r.psnr, ab_rmse=r.ab_rmse, **{k: jpeg(rgb_to_img(x), 256) for k,x in dict(gray=gray, colored=colored, truth=targ).items()})
+            with torch.inference_mode():
+                colored = e.paint(r.file, targ)
+            yield dict(
+                why=why,
+                file=r.file,
+                psnr=r.psnr,
+                ab_rmse=r.ab_rmse,
+                **{k: jpeg(rgb_to_img(x), 256) for k, x in dict(gray=gray, colored=colored, truth=targ).items()},
+            )
+
     def losses(e):
         svg = io.StringIO()
         plot_losses(table[table.who == e.name], table[table.who == 'gray']).savefig(svg, format='svg', transparent=True)
-        return svg.getvalue()[svg.getvalue().index('<svg'):]
-    by = {who: t.set_index('file') for who,t in table.groupby('who')}
-    gains = {e.name: (paired_interval(by[e.name].psnr, by['gray'].psnr), paired_interval(by[e.name].ab_rmse, by['mean-ab'].ab_rmse)) for e in entrants}
-    return write_page('evaluation.html', path, table=as_text(summary, names), names=[e.name for e in entrants], gains=gains, notes=notes, n=int(summary.n.iloc[0]), folder=str(manifest.folder), size=size,
-                      pictures={e.name: list(pictures(e)) for e in entrants}, losses={e.name: losses(e) for e in entrants})
+        return svg.getvalue()[svg.getvalue().index('<svg') :]
+
+    by = {who: t.set_index('file') for who, t in table.groupby('who')}
+    gains = {
+        e.name: (
+            paired_interval(by[e.name].psnr, by['gray'].psnr),
+            paired_interval(by[e.name].ab_rmse, by['mean-ab'].ab_rmse),
+        )
+        for e in entrants
+    }
+    return write_page(
+        'evaluation.html',
+        path,
+        table=as_text(summary, names),
+        names=[e.name for e in entrants],
+        gains=gains,
+        notes=notes,
+        n=int(summary.n.iloc[0]),
+        folder=str(manifest.folder),
+        size=size,
+        pictures={e.name: list(pictures(e)) for e in entrants},
+        losses={e.name: losses(e) for e in entrants},
+    )

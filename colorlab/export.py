@@ -8,77 +8,106 @@ __all__ = ['SAME', 'CARD', 'distance', 'halve', 'as_onnx', 'export_onnx', 'push_
 # %% ../nbs/extras/33_export.ipynb #db551b19
 import io
 import json
-import numpy as np
 import warnings
-from PIL import Image
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from .images import BadInput, open_photo, sample_folder, whole_file
-from .photo import silent_libraries
+
+import numpy as np
+from PIL import Image
+
 from .backends import find_model, onnx_model, reaching, sha256, torch_model
 from .colorizer import Colorizer, as_colorizer
+from .images import BadInput, open_photo, sample_folder, whole_file
+from .photo import silent_libraries
 
 # %% ../nbs/extras/33_export.ipynb #da8409c6
 def distance(
-    one:Colorizer, other:Colorizer # of the same size
-) -> tuple: # mean and largest
+    one: Colorizer,
+    other: Colorizer,  # of the same size
+) -> tuple:  # mean and largest
     "How far the colors of two colorizers lie apart, over photos of several shapes; units of Lab."
-    n,photo = one.size,open_photo(sample_folder()/'scenes'/'lw-bridge.jpg')
-    photos = [photo.resize(size, Image.LANCZOS) for size in ((n, n), (n+1, 2*n-3), (3*n//2+1, n), (4*n, n))]
-    off = np.concatenate([np.abs(one.small_ab(p, how) - other.small_ab(p, how)).ravel() for p in photos for how in ('accurate','vivid')])
+    n, photo = one.size, open_photo(sample_folder() / 'scenes' / 'lw-bridge.jpg')
+    photos = [
+        photo.resize(size, Image.LANCZOS) for size in ((n, n), (n + 1, 2 * n - 3), (3 * n // 2 + 1, n), (4 * n, n))
+    ]
+    off = np.concatenate(
+        [np.abs(one.small_ab(p, how) - other.small_ab(p, how)).ravel() for p in photos for how in ('accurate', 'vivid')]
+    )
     return float(off.mean()), float(off.max())
 
 # %% ../nbs/extras/33_export.ipynb #1ce7b6b9
 def halve(
-    model # `onnx.ModelProto`, changed in place
+    model,  # `onnx.ModelProto`, changed in place
 ):
     "Keep weights in 16 bits where that loses nothing; they become float32 again as they are read."
     from onnx import TensorProto, helper, numpy_helper
+
     for w in model.graph.initializer:
-        name,exact = w.name,numpy_helper.to_array(w)
-        if exact.dtype != np.float32 or (exact.astype(np.float16) != exact).any(): continue
+        name, exact = w.name, numpy_helper.to_array(w)
+        if exact.dtype != np.float32 or (exact.astype(np.float16) != exact).any():
+            continue
         w.CopyFrom(numpy_helper.from_array(exact.astype(np.float16), f'{name} half'))
         model.graph.node.insert(0, helper.make_node('Cast', [f'{name} half'], [name], to=TensorProto.FLOAT))
 
 # %% ../nbs/extras/33_export.ipynb #59d3085c
 def as_onnx(
-    model, # the network, on the CPU
-    header:dict, # what `load_model` said of it
-    x:np.ndarray # an example
-) -> bytes: # of a file; its inputs and outputs may have any height and width
+    model,  # the network, on the CPU
+    header: dict,  # what `load_model` said of it
+    x: np.ndarray,  # an example
+) -> bytes:  # of a file; its inputs and outputs may have any height and width
     "A network as ONNX; `BadInput` if it takes a step that ONNX does not know."
-    import onnx, torch
-    with torch.inference_mode(): said = model(torch.from_numpy(x))
-    outputs,found = ['y','logits'][:len(said) if isinstance(said, tuple) else 1],io.BytesIO()
-    torch._C._jit_set_onnx_log_output_stream('stderr') # where it can be silenced
-    with warnings.catch_warnings(action='ignore'), silent_libraries(): # torch would rather have the newer way
-        try: torch.onnx.export(model, (torch.from_numpy(x),), found, dynamo=False, verbose=False, input_names=['x'], output_names=outputs,
-                               training=torch.onnx.TrainingMode.PRESERVE, # weights as they are: none folded into another
-                               dynamic_axes={name: {2: f'{name} height', 3: f'{name} width'} for name in ['x', *outputs]})
-        except RuntimeError as e: raise BadInput(f'{header["arch"]} cannot be written as ONNX ({str(e).splitlines()[0]})') from e
+    import onnx
+    import torch
+
+    with torch.inference_mode():
+        said = model(torch.from_numpy(x))
+    outputs, found = ['y', 'logits'][: len(said) if isinstance(said, tuple) else 1], io.BytesIO()
+    torch._C._jit_set_onnx_log_output_stream('stderr')  # where it can be silenced
+    with warnings.catch_warnings(action='ignore'), silent_libraries():  # torch would rather have the newer way
+        try:
+            torch.onnx.export(
+                model,
+                (torch.from_numpy(x),),
+                found,
+                dynamo=False,
+                verbose=False,
+                input_names=['x'],
+                output_names=outputs,
+                training=torch.onnx.TrainingMode.PRESERVE,  # weights as they are: none folded into another
+                dynamic_axes={name: {2: f'{name} height', 3: f'{name} width'} for name in ['x', *outputs]},
+            )
+        except RuntimeError as e:
+            raise BadInput(f'{header["arch"]} cannot be written as ONNX ({str(e).splitlines()[0]})') from e
     graph = onnx.load_from_string(found.getvalue())
     halve(graph)
     onnx.helper.set_model_props(graph, dict(colorlab=json.dumps(header)))
     return graph.SerializeToString()
 
 # %% ../nbs/extras/33_export.ipynb #8b743eca
-SAME = 1e-3, .05 # what another order of adding up may change in the colors: mean and largest, units of Lab
+SAME = 1e-3, 0.05  # what another order of adding up may change in the colors: mean and largest, units of Lab
+
 
 def export_onnx(
-    name, # see `find_model`
-    out # the .onnx file to make
-) -> tuple: # see `distance`
+    name,  # see `find_model`
+    out,  # the .onnx file to make
+) -> tuple:  # see `distance`
     "Write a model as ONNX, whole or not at all; `BadInput` if it would color otherwise than in torch."
-    if not find_spec('onnx'): raise BadInput('writing ONNX needs one package more: pip install onnx')
-    if Path(out).suffix != '.onnx': raise BadInput(f'{out}: give a file whose name ends in .onnx')
+    if not find_spec('onnx'):
+        raise BadInput('writing ONNX needs one package more: pip install onnx')
+    if Path(out).suffix != '.onnx':
+        raise BadInput(f'{out}: give a file whose name ends in .onnx')
     path = find_model(name)
-    net,model = torch_model(path, 'cpu')
+    net, model = torch_model(path, 'cpu')
     in_torch = as_colorizer(name, path, net)
     data = as_onnx(model, net.header | dict(sha256=sha256(path)), in_torch.seen(Image.new('RGB', (96, 64))))
-    mean,largest = distance(in_torch, as_colorizer(name, path, onnx_model(name, data)))
-    if mean > SAME[0] or largest > SAME[1]: raise BadInput(f'{name}: as ONNX its colors would be off by {mean:.2g} in the mean and {largest:.2g} at most, in units of Lab')
-    with whole_file(out) as part: part.write_bytes(data)
+    mean, largest = distance(in_torch, as_colorizer(name, path, onnx_model(name, data)))
+    if mean > SAME[0] or largest > SAME[1]:
+        raise BadInput(
+            f'{name}: as ONNX its colors would be off by {mean:.2g} in the mean and {largest:.2g} at most, in units of Lab'
+        )
+    with whole_file(out) as part:
+        part.write_bytes(data)
     return mean, largest
 
 # %% ../nbs/extras/33_export.ipynb #611884db
@@ -97,17 +126,28 @@ A network that colors photographs, made with colorlab: `pip install "colorlab @ 
 It looks at photos with a short side of {size} pixels, in the space `{space}`. Its colors are a guess, and no record of how things looked.
 """
 
+
 def push_model(
-    name, # see `find_model`
-    repo:str, # OWNER/NAME, made if it is not there
-    private:bool=False
-) -> str: # its address
+    name,  # see `find_model`
+    repo: str,  # OWNER/NAME, made if it is not there
+    private: bool = False,
+) -> str:  # its address
     "Put a model on the Hugging Face hub, with a page that says how to use it, if there is none."
     from huggingface_hub import CommitOperationAdd, HfApi
-    colorizer,path,hub = Colorizer.load(name),find_model(name),HfApi() # what colors nothing is refused here
-    card = CARD.format(repo=repo, file=repo if path.suffix == '.safetensors' else f'{repo}/model.onnx', url=metadata('colorlab')['Project-URL'].split(', ')[1],
-                       size=colorizer.size, space=colorizer.space.name)
+
+    colorizer, path, hub = Colorizer.load(name), find_model(name), HfApi()  # what colors nothing is refused here
+    card = CARD.format(
+        repo=repo,
+        file=repo if path.suffix == '.safetensors' else f'{repo}/model.onnx',
+        url=metadata('colorlab')['Project-URL'].split(', ')[1],
+        size=colorizer.size,
+        space=colorizer.space.name,
+    )
     with reaching(repo):
         hub.create_repo(repo, private=private, exist_ok=True)
-        files = {f'model{path.suffix}': path.read_bytes()} | ({} if hub.file_exists(repo, 'README.md') else {'README.md': card.encode()})
-        return hub.create_commit(repo, [CommitOperationAdd(*f) for f in files.items()], commit_message='A model of colorlab').repo_url
+        files = {f'model{path.suffix}': path.read_bytes()} | (
+            {} if hub.file_exists(repo, 'README.md') else {'README.md': card.encode()}
+        )
+        return hub.create_commit(
+            repo, [CommitOperationAdd(*f) for f in files.items()], commit_message='A model of colorlab'
+        ).repo_url

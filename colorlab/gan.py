@@ -9,16 +9,18 @@ __all__ = ['GAN_LOSSES', 'pair', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc', 
 # %% ../nbs/13_gan.ipynb #db461537
 import math
 import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Callable
+
 import timm
 import torch
 import torch.nn.functional as F
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fastai.callback.core import Callback, CancelBatchException
-from functools import partial
 from torch import nn
 from torch.amp import GradScaler
-from typing import Callable
+
 from .images import BadInput
 from .lab import SPACES
 from .metrics import bicubic
@@ -28,215 +30,323 @@ from .unet import strided
 
 # %% ../nbs/13_gan.ipynb #1cd58c61
 def pair(
-    x, y, # what a generator sees, and a true or made answer
-    ni:int # channels that the discriminator was built for
-): # (N, ni, H, W)
+    x,
+    y,  # what a generator sees, and a true or made answer
+    ni: int,  # channels that the discriminator was built for
+):  # (N, ni, H, W)
     "What a discriminator looks at, a small `x` enlarged to the size of `y`; `BadInput` if it was built for another space."
-    if x.shape[-1] < y.shape[-1]: x = bicubic(x, y.shape[-1]//x.shape[-1])
-    if (n := x.shape[1] + y.shape[1]) == ni: return torch.cat([x, y], 1)
-    raise BadInput(f'this discriminator judges {ni} channels, and the space gives {x.shape[1]} + {y.shape[1]}: build it with ni={n}')
+    if x.shape[-1] < y.shape[-1]:
+        x = bicubic(x, y.shape[-1] // x.shape[-1])
+    if (n := x.shape[1] + y.shape[1]) == ni:
+        return torch.cat([x, y], 1)
+    raise BadInput(
+        f'this discriminator judges {ni} channels, and the space gives {x.shape[1]} + {y.shape[1]}: build it with ni={n}'
+    )
 
 # %% ../nbs/13_gan.ipynb #82daa6d0
 def disc_conv(
-    ni:int, nf:int, # channels in and out
-    norm=nn.BatchNorm2d, # or None
-    stride:int=2 # 2 halves the picture, 1 takes one pixel off
+    ni: int,
+    nf: int,  # channels in and out
+    norm=nn.BatchNorm2d,  # or None
+    stride: int = 2,  # 2 halves the picture, 1 takes one pixel off
 ) -> nn.Sequential:
     "Convolution 4×4, normalization, LeakyReLU 0.2: the brick of the reports' discriminators."
-    return nn.Sequential(*strided(nn.Conv2d, ni, nf, norm, partial(nn.LeakyReLU, .2), stride))
+    return nn.Sequential(*strided(nn.Conv2d, ni, nf, norm, partial(nn.LeakyReLU, 0.2), stride))
 
 # %% ../nbs/13_gan.ipynb #bd30c2e7
 class DeepCNN(nn.Module):
     "One score for a whole picture by strided convolutions down to 4×4 (R0.6)."
-    def __init__(self,
-        ni:int=3, # channels of `x` and `y` together
-        ndf:int=64, # channels of the first layer, doubled at each
-        size:int=256 # of the pictures, a power of two
+
+    def __init__(
+        self,
+        ni: int = 3,  # channels of `x` and `y` together
+        ndf: int = 64,  # channels of the first layer, doubled at each
+        size: int = 256,  # of the pictures, a power of two
     ):
         super().__init__()
-        self.ni,self.size,steps = ni,size,round(math.log2(size)) - 2
-        if 2**(steps+2) != size or steps < 1: raise BadInput(f'DeepCNN halves its picture until 4×4 are left: size is {size}, give 64, 128 or 256')
-        widths = [ndf*2**i for i in range(steps)]
-        layers = [disc_conv(ni, ndf, norm=None)] + [disc_conv(a, b) for a,b in zip(widths, widths[1:])]
+        self.ni, self.size, steps = ni, size, round(math.log2(size)) - 2
+        if 2 ** (steps + 2) != size or steps < 1:
+            raise BadInput(f'DeepCNN halves its picture until 4×4 are left: size is {size}, give 64, 128 or 256')
+        widths = [ndf * 2**i for i in range(steps)]
+        layers = [disc_conv(ni, ndf, norm=None)] + [disc_conv(a, b) for a, b in zip(widths, widths[1:])]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, bias=False))
+
     def forward(self, x, y):
         both = pair(x, y, self.ni)
-        if both.shape[-1] != self.size: raise BadInput(f'this DeepCNN judges pictures of {self.size} pixels, and gets {both.shape[-1]}: build it with size={both.shape[-1]}')
+        if both.shape[-1] != self.size:
+            raise BadInput(
+                f'this DeepCNN judges pictures of {self.size} pixels, and gets {both.shape[-1]}: build it with size={both.shape[-1]}'
+            )
         return self.layers(both).flatten(1)
 
 # %% ../nbs/13_gan.ipynb #c1aa6336
 class TimmDisc(nn.Module):
     "One score for a whole picture by any timm network, ResNet-18 by default (R0.7)."
-    def __init__(self,
-        ni:int=3, # channels of `x` and `y` together
-        encoder:str='resnet18' # a timm name; weights come from an `init` function of lesson `unet`
+
+    def __init__(
+        self,
+        ni: int = 3,  # channels of `x` and `y` together
+        encoder: str = 'resnet18',  # a timm name; weights come from an `init` function of lesson `unet`
     ):
         super().__init__()
-        if ':' in encoder: raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
-        self.ni,self.encoder = ni,timm.create_model(encoder, num_classes=0)
+        if ':' in encoder:
+            raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
+        self.ni, self.encoder = ni, timm.create_model(encoder, num_classes=0)
         self.mix = nn.Conv2d(ni, 3, 1) if ni != 3 else nn.Identity()
         self.head = nn.Linear(self.encoder.num_features, 1)
-    def forward(self, x, y): return self.head(self.encoder(self.mix(pair(x, y, self.ni))))
+
+    def forward(self, x, y):
+        return self.head(self.encoder(self.mix(pair(x, y, self.ni))))
 
 # %% ../nbs/13_gan.ipynb #6f0704f1
 class MLPDisc(nn.Module):
     "Three strided convolutions, one to a single channel, then an MLP of 15 hidden units (R4.8; widths and pooling are ours)."
-    def __init__(self,
-        ni:int=4, # channels of `x` and `y` together: gray and RGB
-        widths=(128,256,512), hidden:int=15, pool:int=8 # the MLP sees pool×pool numbers
+
+    def __init__(
+        self,
+        ni: int = 4,  # channels of `x` and `y` together: gray and RGB
+        widths=(128, 256, 512),
+        hidden: int = 15,
+        pool: int = 8,  # the MLP sees pool×pool numbers
     ):
         super().__init__()
         self.ni = ni
-        convs = [disc_conv(a, b) for a,b in zip((ni, *widths), widths)] + [nn.Conv2d(widths[-1], 1, 3, padding=1)]
-        self.layers = nn.Sequential(*convs, nn.AdaptiveAvgPool2d(pool), nn.Flatten(),
-                                    nn.Linear(pool**2, hidden), nn.LeakyReLU(.2), nn.Linear(hidden, 1))
-    def forward(self, x, y): return self.layers(pair(x, y, self.ni))
+        convs = [disc_conv(a, b) for a, b in zip((ni, *widths), widths)] + [nn.Conv2d(widths[-1], 1, 3, padding=1)]
+        self.layers = nn.Sequential(
+            *convs,
+            nn.AdaptiveAvgPool2d(pool),
+            nn.Flatten(),
+            nn.Linear(pool**2, hidden),
+            nn.LeakyReLU(0.2),
+            nn.Linear(hidden, 1),
+        )
+
+    def forward(self, x, y):
+        return self.layers(pair(x, y, self.ni))
 
 # %% ../nbs/13_gan.ipynb #99d89de3
 @dataclass
 class GanLoss:
     "What the discriminator pays for true and made pictures, and what the generator pays; each takes scores and a label."
+
     real: Callable
     fake: Callable
-    gen: Callable # its label is that of true pictures
-    middle: float = 0. # the score that means "cannot tell"
+    gen: Callable  # its label is that of true pictures
+    middle: float = 0.0  # the score that means "cannot tell"
+
 
 def bce(score, label):
     "Cross-entropy of the probability, computed from the logit: finite for any score."
     return F.binary_cross_entropy_with_logits(score, torch.full_like(score, label))
 
+
 def mse(score, label):
     "Squared distance of the score itself."
     return (score - label).square().mean()
+
 
 def mae(score, label):
     "Distance of the probability."
     return (score.sigmoid() - label).abs().mean()
 
+
 GAN_LOSSES = {
-    'bce': GanLoss(bce, bce, bce), # R0.8, R1.5
-    'lsgan': GanLoss(mse, mse, mse, middle=.5), # R0.13
-    'hinge': GanLoss(lambda s,_: F.relu(1 - s).mean(), lambda s,_: F.relu(1 + s).mean(), lambda s,_: -s.mean()),
-    'mae': GanLoss(mae, mae, bce), # R2.9
-    'minimax': GanLoss(bce, bce, lambda s,_: -F.softplus(s).mean()), # R4.9: log(1 − p), from logits
+    'bce': GanLoss(bce, bce, bce),  # R0.8, R1.5
+    'lsgan': GanLoss(mse, mse, mse, middle=0.5),  # R0.13
+    'hinge': GanLoss(lambda s, _: F.relu(1 - s).mean(), lambda s, _: F.relu(1 + s).mean(), lambda s, _: -s.mean()),
+    'mae': GanLoss(mae, mae, bce),  # R2.9
+    'minimax': GanLoss(bce, bce, lambda s, _: -F.softplus(s).mean()),  # R4.9: log(1 − p), from logits
 }
 
 # %% ../nbs/13_gan.ipynb #e4cc9003
 @contextmanager
-def still(disc:nn.Module):
+def still(disc: nn.Module):
     "Within, a discriminator judges and does not move: no gradients for its weights, no new averages."
     norms = [m for m in disc.modules() if getattr(m, 'track_running_stats', False)]
     disc.requires_grad_(False)
-    for m in norms: m.track_running_stats = False
-    try: yield disc
+    for m in norms:
+        m.track_running_stats = False
+    try:
+        yield disc
     finally:
         disc.requires_grad_(True)
-        for m in norms: m.track_running_stats = True
+        for m in norms:
+            m.track_running_stats = True
 
 # %% ../nbs/13_gan.ipynb #8b67ce12
 class Adversary(Callback):
     "A discriminator that learns beside the generator and joins its loss (R0.8, R0.9, R0.13, R1.5, R4.9); on validation photos it only says its losses (R2.14)."
-    order = 20 # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
-    def __init__(self,
-        disc:str='colorlab.gan:DeepCNN', args:dict=None, # "module:Class" of disc(x, y) -> score, and its arguments
-        init:str=None, warm_start:str=None, # as in `Settings`, for the discriminator
-        loss:str='bce', # see `GAN_LOSSES`
-        l1_weight:float=100., # of the pixel loss: λ, 100 in pix2pix, 50 in R4, 1000 (of the MSE) in R0
-        lr:float=2e-4, betas=(.5,.999), # of the discriminator's Adam; `lr` follows the generator's schedule
-        real=(1.,1.), fake=(0.,0.), # where the labels of a batch are drawn from
-        g_first:bool=False, # the generator steps before the discriminator
-        g_every:int=1, head_start:int=0 # the generator steps in every so many batches; not in so many at the start
-    ):
-        if loss not in GAN_LOSSES: raise BadInput(f'the adversarial loss "{loss}" is not known: choose from {", ".join(GAN_LOSSES)}')
-        if g_every < 1: raise BadInput(f'g_every is {g_every}: it must be 1 at least')
-        self.arch,self.args,self.disc,self.init,self.warm_start = disc,args or {},build(disc, args),init,warm_start
-        self.gan,self.l1_weight,self.lr,self.betas,self.real,self.fake = GAN_LOSSES[loss],l1_weight,lr,tuple(betas),real,fake
-        self.g_first,self.g_every,self.head_start,self.saved = g_first,g_every,head_start,None
 
-    def check(self, settings:Settings, gen:nn.Module): # all without numbers
+    order = (
+        20  # later than `Precision`: one half precision must end before the next, or stale copies of weights are used
+    )
+
+    def __init__(
+        self,
+        disc: str = 'colorlab.gan:DeepCNN',
+        args: dict = None,  # "module:Class" of disc(x, y) -> score, and its arguments
+        init: str = None,
+        warm_start: str = None,  # as in `Settings`, for the discriminator
+        loss: str = 'bce',  # see `GAN_LOSSES`
+        l1_weight: float = 100.0,  # of the pixel loss: λ, 100 in pix2pix, 50 in R4, 1000 (of the MSE) in R0
+        lr: float = 2e-4,
+        betas=(0.5, 0.999),  # of the discriminator's Adam; `lr` follows the generator's schedule
+        real=(1.0, 1.0),
+        fake=(0.0, 0.0),  # where the labels of a batch are drawn from
+        g_first: bool = False,  # the generator steps before the discriminator
+        g_every: int = 1,
+        head_start: int = 0,  # the generator steps in every so many batches; not in so many at the start
+    ):
+        if loss not in GAN_LOSSES:
+            raise BadInput(f'the adversarial loss "{loss}" is not known: choose from {", ".join(GAN_LOSSES)}')
+        if g_every < 1:
+            raise BadInput(f'g_every is {g_every}: it must be 1 at least')
+        self.arch, self.args, self.disc, self.init, self.warm_start = (
+            disc,
+            args or {},
+            build(disc, args),
+            init,
+            warm_start,
+        )
+        self.gan, self.l1_weight, self.lr, self.betas, self.real, self.fake = (
+            GAN_LOSSES[loss],
+            l1_weight,
+            lr,
+            tuple(betas),
+            real,
+            fake,
+        )
+        self.g_first, self.g_every, self.head_start, self.saved = g_first, g_every, head_start, None
+
+    def check(self, settings: Settings, gen: nn.Module):  # all without numbers
         "`BadInput` if the discriminator cannot judge what the generator makes."
         space = SPACES[settings.space]
-        x,y = (torch.zeros(settings.bs, n, s, s, device='meta') for n,s in ((space.nx, settings.size//space.times), (space.ny, settings.size)))
-        if self.init: named_function(self.init)
-        if self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
+        x, y = (
+            torch.zeros(settings.bs, n, s, s, device='meta')
+            for n, s in ((space.nx, settings.size // space.times), (space.ny, settings.size))
+        )
+        if self.init:
+            named_function(self.init)
+        if self.warm_start:
+            fill(self.disc, self.warm_start, 'disc.safetensors')
         made = predict(gen, x)
-        if made.shape != y.shape: raise BadInput(f'{settings.arch} makes {tuple(made.shape[1:])} and not the {tuple(y.shape[1:])} of the space {settings.space}: an adversary cannot judge that')
-        try: self.disc(x, y)
-        except BadInput: raise
-        except (RuntimeError, ValueError) as e: raise BadInput(f'{self.arch} cannot judge {settings.bs} pictures of {settings.size} pixels: {str(e).splitlines()[0]}') from e
+        if made.shape != y.shape:
+            raise BadInput(
+                f'{settings.arch} makes {tuple(made.shape[1:])} and not the {tuple(y.shape[1:])} of the space {settings.space}: an adversary cannot judge that'
+            )
+        try:
+            self.disc(x, y)
+        except BadInput:
+            raise
+        except (RuntimeError, ValueError) as e:
+            raise BadInput(
+                f'{self.arch} cannot judge {settings.bs} pictures of {settings.size} pixels: {str(e).splitlines()[0]}'
+            ) from e
 
     def before_fit(self):
-        device,precision = torch.device(self.dls.device),self.settings.precision
-        if not self.saved and self.warm_start: fill(self.disc, self.warm_start, 'disc.safetensors')
-        elif not self.saved and self.init: named_function(self.init)(self.disc)
-        self.disc.train().to(device, memory_format=torch.channels_last if self.settings.channels_last else torch.preserve_format)
+        device, precision = torch.device(self.dls.device), self.settings.precision
+        if not self.saved and self.warm_start:
+            fill(self.disc, self.warm_start, 'disc.safetensors')
+        elif not self.saved and self.init:
+            named_function(self.init)(self.disc)
+        self.disc.train().to(
+            device, memory_format=torch.channels_last if self.settings.channels_last else torch.preserve_format
+        )
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
         self.amp = partial(autocast, device.type, precision)
         self.disc_scaler = GradScaler(device.type, enabled=precision == 'fp16')
-        for part in ('disc_opt','disc_scaler'):
-            if self.saved: getattr(self, part).load_state_dict(self.saved[part])
-        whole = getattr(self.learn, 'gradient_accumulation', None) # where memory is short, a batch comes in parts
-        self.parts = -(-whole.n_acc//self.dls.train.bs) if whole else 1
+        for part in ('disc_opt', 'disc_scaler'):
+            if self.saved:
+                getattr(self, part).load_state_dict(self.saved[part])
+        whole = getattr(self.learn, 'gradient_accumulation', None)  # where memory is short, a batch comes in parts
+        self.parts = -(-whole.n_acc // self.dls.train.bs) if whole else 1
 
-    def before_epoch(self): self.noted = {name: [] for name in ('adv_loss','d_loss','d_right','val_adv_loss','val_d_loss')}
+    def before_epoch(self):
+        self.noted = {name: [] for name in ('adv_loss', 'd_loss', 'd_right', 'val_adv_loss', 'val_d_loss')}
+
     def before_batch(self):
-        if self.training: self.label = dict(real=random.uniform(*self.real), fake=random.uniform(*self.fake))
+        if self.training:
+            self.label = dict(real=random.uniform(*self.real), fake=random.uniform(*self.fake))
 
     def g_waits(self) -> bool:
-        n = (self.epoch*len(self.dls.train) + self.iter)//self.parts
+        n = (self.epoch * len(self.dls.train) + self.iter) // self.parts
         return n < self.head_start or n % self.g_every > 0
 
-    def seen(self): return self.xb[0][:, :self.dls.train.space.nx] # without the hints that a generator may get beside it
+    def seen(self):
+        return self.xb[0][:, : self.dls.train.space.nx]  # without the hints that a generator may get beside it
 
     def after_loss(self):
-        if not self.training: return self.look_on()
-        if not self.g_first: self.step_disc()
-        if self.g_waits(): return
-        with still(self.disc), self.amp(): adv = self.gan.gen(self.disc(self.seen(), first(self.pred)).float(), self.label['real'])
+        if not self.training:
+            return self.look_on()
+        if not self.g_first:
+            self.step_disc()
+        if self.g_waits():
+            return
+        with still(self.disc), self.amp():
+            adv = self.gan.gen(self.disc(self.seen(), first(self.pred)).float(), self.label['real'])
         self.note('adv_loss', adv)
-        self.learn.loss_grad = self.l1_weight*self.loss_grad + adv/self.parts
+        self.learn.loss_grad = self.l1_weight * self.loss_grad + adv / self.parts
 
     def before_backward(self):
-        if self.g_waits(): raise CancelBatchException
+        if self.g_waits():
+            raise CancelBatchException
 
     def after_batch(self):
-        if self.g_first and self.training: self.step_disc()
+        if self.g_first and self.training:
+            self.step_disc()
 
     def judged(self) -> tuple:
         "Scores of the truth, and of a prediction that leads no gradient back to the generator."
-        with self.amp(): return tuple(self.disc(self.seen(), y).float() for y in (self.yb[0], first(self.pred).detach()))
+        with self.amp():
+            return tuple(self.disc(self.seen(), y).float() for y in (self.yb[0], first(self.pred).detach()))
 
-    def d_loss(self, real, fake, label:dict): return (self.gan.real(real, label['real']) + self.gan.fake(fake, label['fake']))/2
+    def d_loss(self, real, fake, label: dict):
+        return (self.gan.real(real, label['real']) + self.gan.fake(fake, label['fake'])) / 2
 
-    def before_validate(self): self.disc.eval()
-    def after_validate(self): self.disc.train()
+    def before_validate(self):
+        self.disc.eval()
+
+    def after_validate(self):
+        self.disc.train()
 
     def look_on(self):
         "The same losses where nobody learns, with the labels' means."
-        (real,fake),label = self.judged(),dict(real=sum(self.real)/2, fake=sum(self.fake)/2)
+        (real, fake), label = self.judged(), dict(real=sum(self.real) / 2, fake=sum(self.fake) / 2)
         self.noted['val_adv_loss'].append(self.gan.gen(fake, label['real']))
         self.noted['val_d_loss'].append(self.d_loss(real, fake, label))
 
     def step_disc(self):
         "Let the discriminator learn from the truth and from the prediction."
-        real,fake = self.judged()
+        real, fake = self.judged()
         loss = self.d_loss(real, fake, self.label)
         self.note('d_loss', loss)
-        self.noted['d_right'].append(((real > self.gan.middle).float().mean() + (fake < self.gan.middle).float().mean())/2)
-        self.disc_scaler.scale(loss/self.parts).backward()
-        if (self.iter+1) % self.parts: return
-        for group in self.disc_opt.param_groups: group['lr'] = self.lr*self.opt.hypers[-1]['lr']/self.settings.lr
-        self.disc_scaler.step(self.disc_opt); self.disc_scaler.update(); self.disc_opt.zero_grad()
+        self.noted['d_right'].append(
+            ((real > self.gan.middle).float().mean() + (fake < self.gan.middle).float().mean()) / 2
+        )
+        self.disc_scaler.scale(loss / self.parts).backward()
+        if (self.iter + 1) % self.parts:
+            return
+        for group in self.disc_opt.param_groups:
+            group['lr'] = self.lr * self.opt.hypers[-1]['lr'] / self.settings.lr
+        self.disc_scaler.step(self.disc_opt)
+        self.disc_scaler.update()
+        self.disc_opt.zero_grad()
 
-    def note(self, name:str, loss):
+    def note(self, name: str, loss):
         self.stop_if_not_finite.check(loss, name)
         self.noted[name].append(loss.detach())
 
-    def columns(self) -> dict: # means over the epoch; d_right: the share of pictures that the discriminator judged right
-        return {name: float(torch.stack(values).mean()) if values else math.nan for name,values in self.noted.items()}
+    def columns(
+        self,
+    ) -> dict:  # means over the epoch; d_right: the share of pictures that the discriminator judged right
+        return {name: float(torch.stack(values).mean()) if values else math.nan for name, values in self.noted.items()}
 
-    def state_dict(self): return {part: getattr(self, part).state_dict() for part in ('disc','disc_opt','disc_scaler')}
-    def load_state_dict(self, state:dict):
+    def state_dict(self):
+        return {part: getattr(self, part).state_dict() for part in ('disc', 'disc_opt', 'disc_scaler')}
+
+    def load_state_dict(self, state: dict):
         self.disc.load_state_dict(state['disc'])
         self.saved = state
-    def save(self, run:Run, s:Settings): save_model(self.disc, run/'disc.safetensors', self.arch, self.args, s.space, s.size)
+
+    def save(self, run: Run, s: Settings):
+        save_model(self.disc, run / 'disc.safetensors', self.arch, self.args, s.space, s.size)

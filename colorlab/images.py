@@ -9,53 +9,66 @@ __all__ = ['PHOTO_SUFFIXES', 'BadInput', 'sample_folder', 'photo_files', 'readin
 # %% ../nbs/01_images.ipynb #5e8a7d89
 import base64
 import io
-import numpy as np
 import os
-from PIL import Image, ImageOps
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from PIL import Image, ImageOps
 
 # %% ../nbs/01_images.ipynb #8b2176d4
 class BadInput(ValueError):
     "Something that the reader of the message can mend. The message is one line and says how."
 
 # %% ../nbs/01_images.ipynb #4d6f8b3c
-def sample_folder() -> Path: # the folder that holds `ATTRIBUTION.csv`, `scenes/` and `things/`
+def sample_folder() -> Path:  # the folder that holds `ATTRIBUTION.csv`, `scenes/` and `things/`
     "Where the free sample photos lie: beside the code in a wheel, under `data/` in a checkout."
     package = Path(find_spec('colorlab').origin).parent
-    for folder in (package/'sample', package.parent/'data'/'sample'):
-        if (folder/'ATTRIBUTION.csv').exists(): return folder
+    for folder in (package / 'sample', package.parent / 'data' / 'sample'):
+        if (folder / 'ATTRIBUTION.csv').exists():
+            return folder
     raise BadInput(f'the sample photos are not beside {package}: install colorlab again')
 
 # %% ../nbs/01_images.ipynb #c7237734
 PHOTO_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif'.split())
 
+
 def photo_files(
-    folder # searched through all its subfolders
-) -> list[str]: # paths relative to `folder`, with forward slashes, sorted
+    folder,  # searched through all its subfolders
+) -> list[str]:  # paths relative to `folder`, with forward slashes, sorted
     "The files in `folder` that end like a photo; hidden ones are passed over. `BadInput` if there is none."
     folder = Path(folder)
-    if not folder.is_dir(): raise BadInput(f'{folder}: there is no such folder')
+    if not folder.is_dir():
+        raise BadInput(f'{folder}: there is no such folder')
     found = [f.relative_to(folder) for f in folder.rglob('*') if f.suffix.lower() in PHOTO_SUFFIXES and f.is_file()]
     files = sorted(f.as_posix() for f in found if not any(part.startswith('.') for part in f.parts))
-    if not files: raise BadInput(f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})')
+    if not files:
+        raise BadInput(f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})')
     return files
 
 # %% ../nbs/01_images.ipynb #76dd7d82
 @contextmanager
 def reading(
-    name # what to call the file
+    name,  # what to call the file
 ):
     "Whatever goes wrong inside while a picture is read becomes a `BadInput` that names the file in one line."
-    try: yield
-    except BadInput: raise
-    except FileNotFoundError: raise BadInput(f'{name}: there is no such file') from None
-    except IsADirectoryError: raise BadInput(f'{name}: is a folder, not a photo') from None
-    except Exception as e: # decoders raise almost anything on a damaged file
-        why = 'not a picture in a format that Pillow knows' if isinstance(e, Image.UnidentifiedImageError) else ' '.join(str(e).split()) or type(e).__name__
+    try:
+        yield
+    except BadInput:
+        raise
+    except FileNotFoundError:
+        raise BadInput(f'{name}: there is no such file') from None
+    except IsADirectoryError:
+        raise BadInput(f'{name}: is a folder, not a photo') from None
+    except Exception as e:  # decoders raise almost anything on a damaged file
+        why = (
+            'not a picture in a format that Pillow knows'
+            if isinstance(e, Image.UnidentifiedImageError)
+            else ' '.join(str(e).split()) or type(e).__name__
+        )
         raise BadInput(f'{name}: cannot be read ({why})') from e
 
 # %% ../nbs/01_images.ipynb #4325f320
@@ -64,104 +77,127 @@ def know_heic():
     "Teach Pillow the format of telephones, where the extra `colorlab[heic]` is installed."
     if find_spec('pillow_heif'):
         from pillow_heif import register_heif_opener
+
         register_heif_opener()
 
 # %% ../nbs/01_images.ipynb #e906fe96
 def open_photo(
-    file, # path, binary file object or PIL image
-    name:str|None=None # what to call it in an error; by default the path
-) -> Image.Image: # upright, mode RGB
+    file,  # path, binary file object or PIL image
+    name: str | None = None,  # what to call it in an error; by default the path
+) -> Image.Image:  # upright, mode RGB
     "Open a photo whole; raise `BadInput` naming the file if it cannot be read."
     know_heic()
     with reading(name or file):
-        if isinstance(file, Image.Image): return ImageOps.exif_transpose(file).convert('RGB')
+        if isinstance(file, Image.Image):
+            return ImageOps.exif_transpose(file).convert('RGB')
         img = Image.open(file)
         img.load()
-        ImageOps.exif_transpose(img, in_place=True) # ours alone, so no copy is needed
+        ImageOps.exif_transpose(img, in_place=True)  # ours alone, so no copy is needed
         return img if img.mode == 'RGB' else img.convert('RGB')
 
 # %% ../nbs/01_images.ipynb #8832d74c
 def open_small(
-    file, # as for `open_photo`
-    least:int, # pixels that both sides keep if they have them
-    name:str|None=None
-) -> tuple: # the picture, upright, mode RGB; and width and height of the whole
+    file,  # as for `open_photo`
+    least: int,  # pixels that both sides keep if they have them
+    name: str | None = None,
+) -> tuple:  # the picture, upright, mode RGB; and width and height of the whole
     "Open a photo at no more than the size that is needed, as far as its format helps; errors as from `open_photo`."
     know_heic()
     with reading(name or file):
         img = Image.open(file)
-        size,turned = img.size,img.getexif().get(0x0112, 1) > 4
+        size, turned = img.size, img.getexif().get(0x0112, 1) > 4
         img.draft(None, (least, least))
         return open_photo(img, name), (size[::-1] if turned else size)
 
 # %% ../nbs/01_images.ipynb #08d9e39b
 def img_to_rgb(
-    img:Image.Image # any mode that converts to RGB
-) -> np.ndarray: # float32 (3, H, W) in 0..1
+    img: Image.Image,  # any mode that converts to RGB
+) -> np.ndarray:  # float32 (3, H, W) in 0..1
     "The pixels of a picture as numbers, channels first."
-    return np.ascontiguousarray(np.asarray(img.convert('RGB')).transpose(2,0,1), dtype=np.float32) / 255
+    return np.ascontiguousarray(np.asarray(img.convert('RGB')).transpose(2, 0, 1), dtype=np.float32) / 255
 
 # %% ../nbs/01_images.ipynb #7e077a82
 def rgb_to_img(
-    rgb # array (3, H, W) in 0..1, NumPy or torch on any device; values outside are clipped
-) -> Image.Image: # 8-bit, mode RGB
+    rgb,  # array (3, H, W) in 0..1, NumPy or torch on any device; values outside are clipped
+) -> Image.Image:  # 8-bit, mode RGB
     "A picture from numbers, rounded to the nearest of 256 steps."
-    if not isinstance(rgb, np.ndarray): rgb = rgb.detach().float().cpu().numpy()
-    return Image.fromarray((rgb.clip(0,1)*255).round().astype(np.uint8).transpose(1,2,0))
+    if not isinstance(rgb, np.ndarray):
+        rgb = rgb.detach().float().cpu().numpy()
+    return Image.fromarray((rgb.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0))
 
 # %% ../nbs/01_images.ipynb #075a68d1
 def show_strip(
-    *rows, # each a list of pictures: PIL images or (3, H, W) arrays in 0..1
-    titles=(), # one over each column
-    height:float=1.9 # of a row, in inches
+    *rows,  # each a list of pictures: PIL images or (3, H, W) arrays in 0..1
+    titles=(),  # one over each column
+    height: float = 1.9,  # of a row, in inches
 ):
     "Draw rows of pictures without axes and return the matplotlib figure."
     import matplotlib.pyplot as plt
+
     rows = [[p.convert('RGB') if isinstance(p, Image.Image) else rgb_to_img(p) for p in row] for row in rows]
-    widths = [max(row[i].width/row[i].height for row in rows if i<len(row)) for i in range(max(map(len, rows)))]
-    fig,axs = plt.subplots(len(rows), len(widths), squeeze=False, layout='constrained',
-                           figsize=(height*sum(widths), height*len(rows) + .3*bool(titles)), width_ratios=widths)
-    for ax in axs.flat: ax.axis('off')
-    for row,ax_row in zip(rows, axs):
-        for pic,ax in zip(row, ax_row): ax.imshow(pic, interpolation='lanczos')
-    for title,ax in zip(titles, axs[0]): ax.set_title(title, fontsize=11)
-    fig.get_layout_engine().set(w_pad=.02, h_pad=.02, wspace=0, hspace=0)
+    widths = [max(row[i].width / row[i].height for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    fig, axs = plt.subplots(
+        len(rows),
+        len(widths),
+        squeeze=False,
+        layout='constrained',
+        figsize=(height * sum(widths), height * len(rows) + 0.3 * bool(titles)),
+        width_ratios=widths,
+    )
+    for ax in axs.flat:
+        ax.axis('off')
+    for row, ax_row in zip(rows, axs):
+        for pic, ax in zip(row, ax_row):
+            ax.imshow(pic, interpolation='lanczos')
+    for title, ax in zip(titles, axs[0]):
+        ax.set_title(title, fontsize=11)
+    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     return fig
 
 # %% ../nbs/01_images.ipynb #a16e8859
 @contextmanager
 def whole_file(
-    path, # the file to make
-    precious:bool=True # wait until the disk has it; not worth it for what can be made again
+    path,  # the file to make
+    precious: bool = True,  # wait until the disk has it; not worth it for what can be made again
 ):
     "Give a temporary path in the same folder; rename it to `path` if all went well, remove it if not."
     path = Path(path)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         part.touch()
-        mode = part.stat().st_mode # what this user gives new files; some libraries would hide them from others
+        mode = part.stat().st_mode  # what this user gives new files; some libraries would hide them from others
         yield part
         part.chmod(mode)
         if precious:
-            with open(part, 'r+b') as f: os.fsync(f.fileno())
+            with open(part, 'r+b') as f:
+                os.fsync(f.fileno())
         os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
 
 # %% ../nbs/01_images.ipynb #8987dce5
 def jpeg(
-    img:Image.Image, short:int=None # shrink to this many pixels on the longer side
-) -> str: # a data: address
+    img: Image.Image,
+    short: int = None,  # shrink to this many pixels on the longer side
+) -> str:  # a data: address
     "A picture as text that a page can hold."
-    if short: img = ImageOps.contain(img, (short, short), Image.LANCZOS)
+    if short:
+        img = ImageOps.contain(img, (short, short), Image.LANCZOS)
     buf = io.BytesIO()
     img.convert('RGB').save(buf, 'JPEG', quality=90, subsampling=0)
     return 'data:image/jpeg;base64,' + base64.b64encode(buf.getvalue()).decode()
 
-def write_page(template:str, path, **values) -> Path:
+
+def write_page(template: str, path, **values) -> Path:
     "Fill one of the package's page templates, whole or not at all."
-    assets = Path(find_spec('colorlab').origin).parent/'assets'
-    page = Environment(loader=FileSystemLoader(assets), autoescape=select_autoescape()).get_template(template).render(**values)
-    with whole_file(path) as part: part.write_text(page, encoding='utf-8')
+    assets = Path(find_spec('colorlab').origin).parent / 'assets'
+    page = (
+        Environment(loader=FileSystemLoader(assets), autoescape=select_autoescape())
+        .get_template(template)
+        .render(**values)
+    )
+    with whole_file(path) as part:
+        part.write_text(page, encoding='utf-8')
     return Path(path)
 
 # %% ../nbs/01_images.ipynb #dd1706d5
@@ -169,4 +205,4 @@ def svg(fig) -> str:
     "A figure as part of a page."
     text = io.StringIO()
     fig.savefig(text, format='svg', transparent=True)
-    return text.getvalue()[text.getvalue().index('<svg'):]
+    return text.getvalue()[text.getvalue().index('<svg') :]

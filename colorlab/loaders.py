@@ -9,87 +9,103 @@ __all__ = ['SMALL', 'short_side_to', 'enough', 'is_plain', 'read_pixels', 'shrin
 # %% ../nbs/04_loaders.ipynb #8cb6651e
 import hashlib
 import io
-import numpy as np
 import os
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from PIL import Image
-from contextlib import suppress
 from fastai.data.core import DataLoaders
-from pathlib import Path
+from PIL import Image
 from platformdirs import user_cache_path
 from simplejpeg import decode_jpeg, decode_jpeg_header
+
+from .data import Manifest, in_threads, make_manifest
 from .images import BadInput, open_photo, open_small, whole_file
 from .lab import LAB, Space
-from .data import Manifest, in_threads, make_manifest
 
 # %% ../nbs/04_loaders.ipynb #bc0a97d8
 def short_side_to(
-    size:tuple, # width and height
-    short:int, # wanted length of the shorter side
-    longest:int=2 # the longer side is cut to this many times the shorter
-) -> tuple: # width and height when shrunk, width and height when cut as well
+    size: tuple,  # width and height
+    short: int,  # wanted length of the shorter side
+    longest: int = 2,  # the longer side is cut to this many times the shorter
+) -> tuple:  # width and height when shrunk, width and height when cut as well
     "The size of a photo whose shorter side becomes `short`."
-    w,h = (max(short, round(s*short/min(size))) for s in size)
-    return (w, h), (min(w, longest*short), min(h, longest*short))
+    w, h = (max(short, round(s * short / min(size))) for s in size)
+    return (w, h), (min(w, longest * short), min(h, longest * short))
 
 # %% ../nbs/04_loaders.ipynb #611fa246
-SMALL = 400 # pixels of the shorter side; a photo with fewer is decoded exactly
+SMALL = 400  # pixels of the shorter side; a photo with fewer is decoded exactly
+
 
 def enough(
-    size:tuple, # width and height
-    short:int # length of the shorter side that is wanted in the end
-) -> int|None: # None: all that there are
+    size: tuple,  # width and height
+    short: int,  # length of the shorter side that is wanted in the end
+) -> int | None:  # None: all that there are
     "How many pixels of the shorter side must be decoded."
-    least = short*3//2
+    least = short * 3 // 2
     return least if min(size) >= max(least, SMALL) else None
 
 # %% ../nbs/04_loaders.ipynb #eb120d4b
-def is_plain(data:bytes) -> bool: # a whole JPEG file
+def is_plain(data: bytes) -> bool:  # a whole JPEG file
     "Whether its colors are gray or of three parts, and no EXIF tag asks for the picture to be turned."
     turned = b'Exif\0\0' in data and Image.open(io.BytesIO(data)).getexif().get(0x0112, 1) != 1
-    return not turned and decode_jpeg_header(data)[2] in ('Gray','RGB','YCbCr')
+    return not turned and decode_jpeg_header(data)[2] in ('Gray', 'RGB', 'YCbCr')
 
 # %% ../nbs/04_loaders.ipynb #69af7f2e
 def read_pixels(
-    data:bytes, # a whole file
-    name:str, # what to call it in an error
-    least:int=None # pixels of the shorter side that are enough, see `enough`
-) -> np.ndarray: # uint8 (H, W, 3)
+    data: bytes,  # a whole file
+    name: str,  # what to call it in an error
+    least: int = None,  # pixels of the shorter side that are enough, see `enough`
+) -> np.ndarray:  # uint8 (H, W, 3)
     "What `open_photo` gives, to the same bytes; with `least` quicker, and a half, a quarter or so of the size where that is enough."
     if data[:2] == b'\xff\xd8':
-        with suppress(Exception): # Pillow knows more kinds of JPEG, or says what is wrong
-            if is_plain(data): return decode_jpeg(data, min_width=least or 0, min_height=least or 0, min_factor=2 if least else 1, fastupsample=bool(least))
+        with suppress(Exception):  # Pillow knows more kinds of JPEG, or says what is wrong
+            if is_plain(data):
+                return decode_jpeg(
+                    data,
+                    min_width=least or 0,
+                    min_height=least or 0,
+                    min_factor=2 if least else 1,
+                    fastupsample=bool(least),
+                )
     img = open_small(io.BytesIO(data), least, name)[0] if least else open_photo(io.BytesIO(data), name)
     return np.array(img)
 
 # %% ../nbs/04_loaders.ipynb #cd25950b
 def shrink(
-    pixels:np.ndarray, # uint8 (H, W, 3), of a whole photo or of a smaller version
-    size:tuple, # width and height of the whole photo
-    short:int # length of the shorter side afterwards
-) -> np.ndarray: # uint8 (h, w, 3)
+    pixels: np.ndarray,  # uint8 (H, W, 3), of a whole photo or of a smaller version
+    size: tuple,  # width and height of the whole photo
+    short: int,  # length of the shorter side afterwards
+) -> np.ndarray:  # uint8 (h, w, 3)
     "Bring the shorter side to `short` with antialiasing, never squashing; cut very long photos in the middle."
-    whole,(w,h) = short_side_to(size, short)
-    batch = torch.from_numpy(pixels)[None].permute(0,3,1,2) # seen as channels first; the bytes stay where they are
-    small = F.interpolate(batch, size=whole[::-1], mode='bicubic', antialias=True)[0].permute(1,2,0) # ten times as fast as Pillow's Lanczos
-    left,top = (whole[0]-w)//2,(whole[1]-h)//2
-    return small[top:top+h, left:left+w].contiguous().numpy()
+    whole, (w, h) = short_side_to(size, short)
+    batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # seen as channels first; the bytes stay where they are
+    small = F.interpolate(batch, size=whole[::-1], mode='bicubic', antialias=True)[0].permute(
+        1, 2, 0
+    )  # ten times as fast as Pillow's Lanczos
+    left, top = (whole[0] - w) // 2, (whole[1] - h) // 2
+    return small[top : top + h, left : left + w].contiguous().numpy()
 
 # %% ../nbs/04_loaders.ipynb #439f00dd
 class PhotoCache:
     "Decoded photos in one memory-mapped file, each in its own shape, as (height, width)."
-    def __init__(self, path, shapes:np.ndarray):
-        self.pixels,self.shapes = np.load(path, mmap_mode='r'),shapes
-        self.ends = np.cumsum(shapes.prod(1)*3)
-    def __len__(self): return len(self.shapes)
-    def __getitem__(self, i:int) -> np.ndarray: # uint8 (H, W, 3)
-        h,w = self.shapes[i]
-        return self.pixels[self.ends[i] - 3*h*w : self.ends[i]].reshape(h, w, 3)
+
+    def __init__(self, path, shapes: np.ndarray):
+        self.pixels, self.shapes = np.load(path, mmap_mode='r'), shapes
+        self.ends = np.cumsum(shapes.prod(1) * 3)
+
+    def __len__(self):
+        return len(self.shapes)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # uint8 (H, W, 3)
+        h, w = self.shapes[i]
+        return self.pixels[self.ends[i] - 3 * h * w : self.ends[i]].reshape(h, w, 3)
 
 # %% ../nbs/04_loaders.ipynb #4987b6cd
-def cache_folder() -> Path: # made if missing
+def cache_folder() -> Path:  # made if missing
     "Where caches are kept: `COLORLAB_CACHE` if it is set, else the user's cache folder."
     folder = Path(os.environ.get('COLORLAB_CACHE') or user_cache_path('colorlab'))
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,77 +113,147 @@ def cache_folder() -> Path: # made if missing
 
 # %% ../nbs/04_loaders.ipynb #bcb6be7a
 def cache_photos(
-    folder, # where the photos lie
-    rows:pd.DataFrame, # file, sha256, width, height: part of a manifest
-    short:int # length of the shorter side
+    folder,  # where the photos lie
+    rows: pd.DataFrame,  # file, sha256, width, height: part of a manifest
+    short: int,  # length of the shorter side
 ) -> PhotoCache:
     "Decode and shrink every photo once; `BadInput` if one has changed since the manifest was made."
-    shapes = np.array([short_side_to((w, h), short)[1][::-1] for w,h in zip(rows.width, rows.height)])
+    shapes = np.array([short_side_to((w, h), short)[1][::-1] for w, h in zip(rows.width, rows.height)])
     key = hashlib.sha256(f'3 {short} {" ".join(rows.sha256)}'.encode()).hexdigest()[:20]
-    path = cache_folder()/f'{key}.npy'
-    if path.exists(): return PhotoCache(path, shapes)
+    path = cache_folder() / f'{key}.npy'
+    if path.exists():
+        return PhotoCache(path, shapes)
+
     def read(row):
-        data,size = (Path(folder)/row.file).read_bytes(),(row.width, row.height)
+        data, size = (Path(folder) / row.file).read_bytes(), (row.width, row.height)
         if hashlib.sha256(data).hexdigest() != row.sha256:
-            raise BadInput(f'{row.file}: has changed since the manifest was made; make a new manifest, or start a new run')
+            raise BadInput(
+                f'{row.file}: has changed since the manifest was made; make a new manifest, or start a new run'
+            )
         return shrink(read_pixels(data, row.file, enough(size, short)), size, short)
-    with whole_file(path, precious=False) as part, open(part, 'wb') as f: # written plainly: a full disk under a memory map would kill the process
-        np.lib.format.write_array_header_1_0(f, dict(descr='|u1', fortran_order=False, shape=(int(shapes.prod(1).sum()*3),)))
-        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'): f.write(photo)
+
+    with (
+        whole_file(path, precious=False) as part,
+        open(part, 'wb') as f,
+    ):  # written plainly: a full disk under a memory map would kill the process
+        np.lib.format.write_array_header_1_0(
+            f, dict(descr='|u1', fortran_order=False, shape=(int(shapes.prod(1).sum() * 3),))
+        )
+        for photo in in_threads(read, list(rows.itertuples()), 'shrinking photos'):
+            f.write(photo)
     return PhotoCache(path, shapes)
 
 # %% ../nbs/04_loaders.ipynb #d4707683
 class PhotoLoader:
     "Batches of (x, y) from cached photos; in training shuffled, cropped at random and flipped, otherwise cropped in the middle."
-    def __init__(self, cache:PhotoCache, space:Space, size:int, bs:int=16, train:bool=False,
-                 hflip:float=.5, vflip:float=0., weights=None, parts:int=1, seed:int=42, device='cpu'):
-        self.weights = None if weights is None else np.asarray(weights)/np.sum(weights)
-        self.dataset,self.space,self.size,self.train,self.seed,self.device = cache,space,size,train,seed,device
-        whole = min(bs, len(cache))
-        self.n = len(cache)//whole*whole if train else len(cache) # a last batch that is not full is left out in training
-        self.bs,self.hflip,self.vflip,self.epoch = -(-whole//parts),hflip,vflip,0
-    def __len__(self): return -(-self.n//self.bs)
-    def to(self, device): self.device = device; return self
-    def one_batch(self): return next(iter(self))
 
-    def crop(self, i:int, at:np.ndarray) -> np.ndarray: # uint8 (size, size, 3)
+    def __init__(
+        self,
+        cache: PhotoCache,
+        space: Space,
+        size: int,
+        bs: int = 16,
+        train: bool = False,
+        hflip: float = 0.5,
+        vflip: float = 0.0,
+        weights=None,
+        parts: int = 1,
+        seed: int = 42,
+        device='cpu',
+    ):
+        self.weights = None if weights is None else np.asarray(weights) / np.sum(weights)
+        self.dataset, self.space, self.size, self.train, self.seed, self.device = (
+            cache,
+            space,
+            size,
+            train,
+            seed,
+            device,
+        )
+        whole = min(bs, len(cache))
+        self.n = (
+            len(cache) // whole * whole if train else len(cache)
+        )  # a last batch that is not full is left out in training
+        self.bs, self.hflip, self.vflip, self.epoch = -(-whole // parts), hflip, vflip, 0
+
+    def __len__(self):
+        return -(-self.n // self.bs)
+
+    def to(self, device):
+        self.device = device
+        return self
+
+    def one_batch(self):
+        return next(iter(self))
+
+    def crop(self, i: int, at: np.ndarray) -> np.ndarray:  # uint8 (size, size, 3)
         "Cut a square out of photo `i`; `at` says where in the margin, (0, 0) top left to (1, 1) bottom right."
         photo = self.dataset[i]
-        y,x = ((np.array(photo.shape[:2]) - self.size)*at).round().astype(int)
-        return photo[y:y+self.size, x:x+self.size]
+        y, x = ((np.array(photo.shape[:2]) - self.size) * at).round().astype(int)
+        return photo[y : y + self.size, x : x + self.size]
 
     def __iter__(self):
-        rng,n = np.random.default_rng([self.seed, self.epoch]),len(self.dataset)
+        rng, n = np.random.default_rng([self.seed, self.epoch]), len(self.dataset)
         self.epoch += 1
-        order = np.arange(n) if not self.train else rng.permutation(n) if self.weights is None else rng.choice(n, n, p=self.weights)
-        at = rng.random((n, 2)) if self.train else np.full((n, 2), .5)
+        order = (
+            np.arange(n)
+            if not self.train
+            else rng.permutation(n)
+            if self.weights is None
+            else rng.choice(n, n, p=self.weights)
+        )
+        at = rng.random((n, 2)) if self.train else np.full((n, 2), 0.5)
         flips = rng.random((n, 2)) < ([self.hflip, self.vflip] if self.train else [0, 0])
         for batch in np.split(np.arange(self.n), range(self.bs, self.n, self.bs)):
             photos = np.stack([self.crop(order[j], at[j]) for j in batch])
-            yield self.to_xy(torch.from_numpy(photos).permute(0,3,1,2), flips[batch])
+            yield self.to_xy(torch.from_numpy(photos).permute(0, 3, 1, 2), flips[batch])
 
-    def to_xy(self, photos:torch.Tensor, flips:np.ndarray) -> tuple:
+    def to_xy(self, photos: torch.Tensor, flips: np.ndarray) -> tuple:
         "Bytes (N, 3, H, W) to the space's `x` and `y`, on the device; `flips` (N, 2) says which are mirrored, and which upside down."
-        pieces = (p.flip([axis for axis,flip in zip((-1,-2), f) if flip]) for p,f in zip(photos.to(self.device), flips))
-        if torch.device(self.device).type != 'cpu': return self.space.split(torch.stack(list(pieces)))
-        x,y = (np.empty((len(photos), n, side, side), np.float32) for n,side in ((self.space.nx, self.size//self.space.times), (self.space.ny, self.size)))
-        for i,p in enumerate(pieces): x[i],y[i] = self.space.split(p.numpy()) # one photo fits the processor's cache, and NumPy has the faster cube root
-        return torch.from_numpy(x),torch.from_numpy(y)
+        pieces = (
+            p.flip([axis for axis, flip in zip((-1, -2), f) if flip]) for p, f in zip(photos.to(self.device), flips)
+        )
+        if torch.device(self.device).type != 'cpu':
+            return self.space.split(torch.stack(list(pieces)))
+        x, y = (
+            np.empty((len(photos), n, side, side), np.float32)
+            for n, side in ((self.space.nx, self.size // self.space.times), (self.space.ny, self.size))
+        )
+        for i, p in enumerate(pieces):
+            x[i], y[i] = self.space.split(
+                p.numpy()
+            )  # one photo fits the processor's cache, and NumPy has the faster cube root
+        return torch.from_numpy(x), torch.from_numpy(y)
 
 # %% ../nbs/04_loaders.ipynb #bfe12916
 def photo_loaders(
-    photos, # a folder, or its `Manifest`
-    space:Space=LAB, size:int=128, bs:int=16,
-    hflip:float=.5, vflip:float=0., # probabilities in training (R1.2 flips horizontally, R2.3 both ways)
-    margin:float=1.12, # the short side of a training photo, in crops
-    parts:int=1, # hand out each batch in so many parts, where memory is short
-    seed:int=42, device='cpu'
-) -> DataLoaders: # `.train` and `.valid`, each giving (x, y) on `device`
+    photos,  # a folder, or its `Manifest`
+    space: Space = LAB,
+    size: int = 128,
+    bs: int = 16,
+    hflip: float = 0.5,
+    vflip: float = 0.0,  # probabilities in training (R1.2 flips horizontally, R2.3 both ways)
+    margin: float = 1.12,  # the short side of a training photo, in crops
+    parts: int = 1,  # hand out each batch in so many parts, where memory is short
+    seed: int = 42,
+    device='cpu',
+) -> DataLoaders:  # `.train` and `.valid`, each giving (x, y) on `device`
     "Everything from a folder of photos to batches."
     manifest = photos if isinstance(photos, Manifest) else make_manifest(photos)
+
     def loader(split, short, **kwargs):
         rows = manifest.part(split)
-        return PhotoLoader(cache_photos(manifest.folder, rows, short), space, size, bs, weights=rows.get('weight'),
-                           parts=parts, seed=seed, device=device, **kwargs)
-    train = loader('train', round(size*margin), train=True, hflip=hflip, vflip=vflip)
+        return PhotoLoader(
+            cache_photos(manifest.folder, rows, short),
+            space,
+            size,
+            bs,
+            weights=rows.get('weight'),
+            parts=parts,
+            seed=seed,
+            device=device,
+            **kwargs,
+        )
+
+    train = loader('train', round(size * margin), train=True, hflip=hflip, vflip=vflip)
     return DataLoaders(train, loader('val', size), path=manifest.folder, device=torch.device(device))

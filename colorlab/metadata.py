@@ -11,121 +11,163 @@ import io
 import struct
 import xml.etree.ElementTree as ET
 import zlib
-from PIL import ExifTags, Image
 from pathlib import Path
+
+from PIL import ExifTags, Image
+
 from .images import BadInput, reading
 
 # %% ../nbs/extras/29_metadata.ipynb #f2343091
-def tiff_tags(data:bytes) -> dict: # tag -> its 12 bytes
+def tiff_tags(data: bytes) -> dict:  # tag -> its 12 bytes
     "The tags of the first page of a little-endian TIFF; `BadInput` for any other."
-    if data[:4] != b'II*\0': raise BadInput('is a TIFF of a kind that neither Pillow nor OpenCV writes')
-    start, = struct.unpack_from('<I', data, 4)
-    n, = struct.unpack_from('<H', data, start)
-    return {struct.unpack_from('<H', data, at)[0]: data[at:at+12] for at in range(start+2, start+2+12*n, 12)}
+    if data[:4] != b'II*\0':
+        raise BadInput('is a TIFF of a kind that neither Pillow nor OpenCV writes')
+    (start,) = struct.unpack_from('<I', data, 4)
+    (n,) = struct.unpack_from('<H', data, start)
+    return {
+        struct.unpack_from('<H', data, at)[0]: data[at : at + 12] for at in range(start + 2, start + 2 + 12 * n, 12)
+    }
 
-def tiff_size(data:bytes) -> tuple: # width and height
+
+def tiff_size(data: bytes) -> tuple:  # width and height
     "What a TIFF says of its size, without reading its pixels."
     tags = tiff_tags(data)
-    return tuple(int.from_bytes(tags[t][8:10 if tags[t][2] == 3 else 12], 'little') for t in (256, 257))
+    return tuple(int.from_bytes(tags[t][8 : 10 if tags[t][2] == 3 else 12], 'little') for t in (256, 257))
 
 # %% ../nbs/extras/29_metadata.ipynb #0b2f1fba
-def metadata(img:Image.Image) -> dict:
+def metadata(img: Image.Image) -> dict:
     "What a file says besides its pixels, as bytes that can be written again; the orientation left out."
     exif = Image.Exif()
-    exif.load(img.getexif().tobytes()) # a copy: the picture's own will still be needed
+    exif.load(img.getexif().tobytes())  # a copy: the picture's own will still be needed
     exif.pop(0x0112, None)
-    meta = {k: img.info[k] for k in ('dpi','comment') if img.info.get(k)}
-    if len(exif): meta['exif'] = exif.tobytes() # Pillow leaves the thumbnail out, which shows the photo before it was colored
-    if 513 in img.getexif().get_ifd(ExifTags.IFD.IFD1): meta['thumbnail'] = True
+    meta = {k: img.info[k] for k in ('dpi', 'comment') if img.info.get(k)}
+    if len(exif):
+        meta['exif'] = exif.tobytes()  # Pillow leaves the thumbnail out, which shows the photo before it was colored
+    if 513 in img.getexif().get_ifd(ExifTags.IFD.IFD1):
+        meta['thumbnail'] = True
     xmp = img.info.get('xmp') or img.info.get('XML:com.adobe.xmp')
-    if xmp: meta['xmp'] = xmp.encode() if isinstance(xmp, str) else xmp
-    iptc = [data for name,data in getattr(img, 'applist', []) if name == 'APP13']
+    if xmp:
+        meta['xmp'] = xmp.encode() if isinstance(xmp, str) else xmp
+    iptc = [data for name, data in getattr(img, 'applist', []) if name == 'APP13']
     return meta | (dict(iptc=iptc[0]) if iptc else {})
 
 # %% ../nbs/extras/29_metadata.ipynb #24bd65ad
 SOURCE_TYPE = 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia'
-RDF,EXT,OWN = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#','http://iptc.org/std/Iptc4xmpExt/2008-02-29/','https://github.com/colorlab-course/colorlab/ns/1.0/'
-EXIF,TIFF = 'http://ns.adobe.com/exif/1.0/','http://ns.adobe.com/tiff/1.0/'
-for prefix,ns in dict(x='adobe:ns:meta/', rdf=RDF, Iptc4xmpExt=EXT, colorlab=OWN, exif=EXIF, tiff=TIFF).items(): ET.register_namespace(prefix, ns)
+RDF, EXT, OWN = (
+    'http://www.w3.org/1999/02/22-rdf-syntax-ns#',
+    'http://iptc.org/std/Iptc4xmpExt/2008-02-29/',
+    'https://github.com/colorlab-course/colorlab/ns/1.0/',
+)
+EXIF, TIFF = 'http://ns.adobe.com/exif/1.0/', 'http://ns.adobe.com/tiff/1.0/'
+for prefix, ns in dict(x='adobe:ns:meta/', rdf=RDF, Iptc4xmpExt=EXT, colorlab=OWN, exif=EXIF, tiff=TIFF).items():
+    ET.register_namespace(prefix, ns)
 
 # %% ../nbs/extras/29_metadata.ipynb #67f7e75b
 def xmp_tree(
-    xmp:bytes|None # as a file holds it
-) -> ET.Element|None: # None if there is none, or it is damaged
+    xmp: bytes | None,  # as a file holds it
+) -> ET.Element | None:  # None if there is none, or it is damaged
     "The elements of XMP."
-    try: return ET.fromstring((xmp or b'').strip(b'\0 \n').decode('utf-8', 'replace'))
-    except ET.ParseError: return None
+    try:
+        return ET.fromstring((xmp or b'').strip(b'\0 \n').decode('utf-8', 'replace'))
+    except ET.ParseError:
+        return None
 
 # %% ../nbs/extras/29_metadata.ipynb #8ed3293e
 def marked_xmp(
-    xmp:bytes|None, # what the file had
-    mark:dict # text to record: model, sha256
+    xmp: bytes | None,  # what the file had
+    mark: dict,  # text to record: model, sha256
 ) -> bytes:
     "XMP that says that the colors are a model's, keeping whatever else was there; damaged XMP is replaced."
     root = xmp_tree(xmp)
-    if root is None: root = ET.Element('{adobe:ns:meta/}xmpmeta')
+    if root is None:
+        root = ET.Element('{adobe:ns:meta/}xmpmeta')
     rdf = root if root.tag == f'{{{RDF}}}RDF' else root.find(f'{{{RDF}}}RDF')
-    if rdf is None: rdf = ET.SubElement(root, f'{{{RDF}}}RDF')
-    for old in rdf.iter(f'{{{RDF}}}Description'): # an earlier answer to the same question; that it was enlarged stays true
-        for k in [k for k in old.attrib if k == f'{{{EXT}}}DigitalSourceType' or k.startswith(f'{{{OWN}}}') and 'enlarged' not in k]: del old.attrib[k]
-        for child in old.findall(f'{{{EXT}}}DigitalSourceType'): old.remove(child)
-    values = {f'{{{RDF}}}about': '', f'{{{EXT}}}DigitalSourceType': SOURCE_TYPE} | {f'{{{OWN}}}{k}': str(v) for k,v in mark.items()}
+    if rdf is None:
+        rdf = ET.SubElement(root, f'{{{RDF}}}RDF')
+    for old in rdf.iter(
+        f'{{{RDF}}}Description'
+    ):  # an earlier answer to the same question; that it was enlarged stays true
+        for k in [
+            k
+            for k in old.attrib
+            if k == f'{{{EXT}}}DigitalSourceType' or k.startswith(f'{{{OWN}}}') and 'enlarged' not in k
+        ]:
+            del old.attrib[k]
+        for child in old.findall(f'{{{EXT}}}DigitalSourceType'):
+            old.remove(child)
+    values = {f'{{{RDF}}}about': '', f'{{{EXT}}}DigitalSourceType': SOURCE_TYPE} | {
+        f'{{{OWN}}}{k}': str(v) for k, v in mark.items()
+    }
     ET.SubElement(rdf, f'{{{RDF}}}Description', values)
     return ET.tostring(root, encoding='utf-8')
 
 # %% ../nbs/extras/29_metadata.ipynb #a1693df9
-def embedded_xmp(data:bytes) -> bytes|None:
+def embedded_xmp(data: bytes) -> bytes | None:
     "The XMP in the bytes of a picture file."
     try:
-        with Image.open(io.BytesIO(data)) as img: return metadata(img).get('xmp')
+        with Image.open(io.BytesIO(data)) as img:
+            return metadata(img).get('xmp')
     except Image.UnidentifiedImageError:
-        if data[:4] != b'II*\0': raise
-        tag = tiff_tags(data).get(700) # floating-point RGB again
-        if tag is None: return None
-        n,where = struct.unpack('<II', tag[4:])
-        return data[where:where+n]
+        if data[:4] != b'II*\0':
+            raise
+        tag = tiff_tags(data).get(700)  # floating-point RGB again
+        if tag is None:
+            return None
+        n, where = struct.unpack('<II', tag[4:])
+        return data[where : where + n]
 
 # %% ../nbs/extras/29_metadata.ipynb #48dce36b
-def read_mark(path) -> dict|None: # model and sha256, or None if the photo is not marked
+def read_mark(path) -> dict | None:  # model and sha256, or None if the photo is not marked
     "What a photo says about having been colored, from its XMP or the sidecar beside it."
     side = Path(f'{path}.xmp')
-    with reading(path): xmp = embedded_xmp(Path(path).read_bytes()) or (side.read_bytes() if side.exists() else None)
+    with reading(path):
+        xmp = embedded_xmp(Path(path).read_bytes()) or (side.read_bytes() if side.exists() else None)
     root = xmp_tree(xmp)
-    if root is None: return None
-    said = {k: v for d in root.iter(f'{{{RDF}}}Description') for k,v in d.attrib.items()}
-    own = {k.removeprefix(f'{{{OWN}}}'): v for k,v in said.items() if k.startswith(f'{{{OWN}}}')}
+    if root is None:
+        return None
+    said = {k: v for d in root.iter(f'{{{RDF}}}Description') for k, v in d.attrib.items()}
+    own = {k.removeprefix(f'{{{OWN}}}'): v for k, v in said.items() if k.startswith(f'{{{OWN}}}')}
     return own | dict(digital_source_type=said.get(f'{{{EXT}}}DigitalSourceType')) if own else None
 
 # %% ../nbs/extras/29_metadata.ipynb #0857f068
-def png_with(data:bytes, **chunks) -> bytes:
+def png_with(data: bytes, **chunks) -> bytes:
     "Insert chunks behind the header of a PNG."
-    def chunk(name, body): return struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
-    return data[:33] + b''.join(chunk(name.encode(), body) for name,body in chunks.items()) + data[33:]
+
+    def chunk(name, body):
+        return struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
+
+    return data[:33] + b''.join(chunk(name.encode(), body) for name, body in chunks.items()) + data[33:]
 
 # %% ../nbs/extras/29_metadata.ipynb #583b779b
 def sized_exif(
-    exif:bytes,
-    size:tuple # width and height
+    exif: bytes,
+    size: tuple,  # width and height
 ) -> bytes:
     "The same EXIF; its pixel dimensions, where it names them, are `size`."
     tags = Image.Exif()
     tags.load(exif)
-    for names,values in (((0x0100,0x0101), tags), ((0xA002,0xA003), tags.get_ifd(ExifTags.IFD.Exif))):
-        for name,n in zip(names, size):
-            if name in values: values[name] = n
+    for names, values in (((0x0100, 0x0101), tags), ((0xA002, 0xA003), tags.get_ifd(ExifTags.IFD.Exif))):
+        for name, n in zip(names, size):
+            if name in values:
+                values[name] = n
     return tags.tobytes()
 
 # %% ../nbs/extras/29_metadata.ipynb #1ce5c1dd
 def sized_xmp(
-    xmp:bytes,
-    size:tuple # width and height
+    xmp: bytes,
+    size: tuple,  # width and height
 ) -> bytes:
     "The same XMP; its pixel dimensions, where it names them, are `size`. XMP that names none, or is damaged, stays as it is."
-    root,found = xmp_tree(xmp),False
-    if root is None: return xmp
+    root, found = xmp_tree(xmp), False
+    if root is None:
+        return xmp
     for d in root.iter(f'{{{RDF}}}Description'):
-        for ns,*names in ((EXIF, 'PixelXDimension', 'PixelYDimension'), (TIFF, 'ImageWidth', 'ImageLength')):
-            for name,n in zip((f'{{{ns}}}{name}' for name in names), size): # written as an attribute or as a child
-                if name in d.attrib: d.set(name, str(n)); found = True
-                for child in d.findall(name): child.text = str(n); found = True
+        for ns, *names in ((EXIF, 'PixelXDimension', 'PixelYDimension'), (TIFF, 'ImageWidth', 'ImageLength')):
+            for name, n in zip((f'{{{ns}}}{name}' for name in names), size):  # written as an attribute or as a child
+                if name in d.attrib:
+                    d.set(name, str(n))
+                    found = True
+                for child in d.findall(name):
+                    child.text = str(n)
+                    found = True
     return ET.tostring(root, encoding='utf-8') if found else xmp

@@ -10,85 +10,111 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+
 from .images import BadInput
 from .lab import AB_MAX, Space, lab_to_rgb, rgb_to_lab
 
 # %% ../nbs/05_metrics.ipynb #91979272
 def psnr(
-    pred, targ, # (N, 3, H, W), in 0..peak
-    peak:float  # the largest value a pixel can have: 1. or 255.
-) -> torch.Tensor: # (N,) in dB
+    pred,
+    targ,  # (N, 3, H, W), in 0..peak
+    peak: float,  # the largest value a pixel can have: 1. or 255.
+) -> torch.Tensor:  # (N,) in dB
     "Peak signal-to-noise ratio of each picture; `BadInput` if the numbers do not fit the peak."
-    pred,targ = (x.to('cpu', torch.float64) for x in (pred, targ)) # not every device knows float64
-    mse = (pred - targ).square().mean((1,2,3))
-    for x in (pred, targ): check_range(x, peak, mse)
-    return 10*torch.log10(peak**2/mse)
+    pred, targ = (x.to('cpu', torch.float64) for x in (pred, targ))  # not every device knows float64
+    mse = (pred - targ).square().mean((1, 2, 3))
+    for x in (pred, targ):
+        check_range(x, peak, mse)
+    return 10 * torch.log10(peak**2 / mse)
 
-def check_range(x, peak:float, mse):
+
+def check_range(x, peak: float, mse):
     "`BadInput` if pixels do not fit the peak, with the PSNR that the wrong peak would give."
-    if not torch.isfinite(x).all(): raise BadInput('a pixel is not a number (NaN or infinite)')
-    if -1e-3*peak <= x.min() and peak/200 <= x.max() <= 1.001*peak: return
-    fits = 1. if x.max() <= 1.001 else 255.
-    right,extra = (10*torch.log10(fits**2/mse)).mean(),20*np.log10(peak/fits)
-    raise BadInput(f'pixels run from {x.min():.3g} to {x.max():.3g}, which does not fit peak={peak:g}: '
-                   f'the result would be {right+extra:.1f} dB = {right:.1f} {"+" if extra > 0 else "−"} {abs(extra):.2f}; give peak={fits:g}')
+    if not torch.isfinite(x).all():
+        raise BadInput('a pixel is not a number (NaN or infinite)')
+    if -1e-3 * peak <= x.min() and peak / 200 <= x.max() <= 1.001 * peak:
+        return
+    fits = 1.0 if x.max() <= 1.001 else 255.0
+    right, extra = (10 * torch.log10(fits**2 / mse)).mean(), 20 * np.log10(peak / fits)
+    raise BadInput(
+        f'pixels run from {x.min():.3g} to {x.max():.3g}, which does not fit peak={peak:g}: '
+        f'the result would be {right + extra:.1f} dB = {right:.1f} {"+" if extra > 0 else "−"} {abs(extra):.2f}; give peak={fits:g}'
+    )
 
 # %% ../nbs/05_metrics.ipynb #5cb4f4c8
 def ab_rmse(
-    pred, targ # RGB, (N, 3, H, W) in 0..1
-) -> torch.Tensor: # (N,) in units of Lab
+    pred,
+    targ,  # RGB, (N, 3, H, W) in 0..1
+) -> torch.Tensor:  # (N,) in units of Lab
     "Root of the mean squared error over a and b, for each picture (R0.20)."
-    off = rgb_to_lab(pred)[:,1:] - rgb_to_lab(targ)[:,1:]
-    return off.square().mean((1,2,3)).sqrt()
+    off = rgb_to_lab(pred)[:, 1:] - rgb_to_lab(targ)[:, 1:]
+    return off.square().mean((1, 2, 3)).sqrt()
 
 # %% ../nbs/05_metrics.ipynb #4c872a81
 def colorfulness(
-    rgb # (N, 3, H, W) in 0..1
-) -> torch.Tensor: # (N,); about 15 is slightly colorful, 45 quite, 85 very
+    rgb,  # (N, 3, H, W) in 0..1
+) -> torch.Tensor:  # (N,); about 15 is slightly colorful, 45 quite, 85 very
     "Colorfulness of each picture after Hasler and Süsstrunk (2003), the signed formula."
-    R,G,B = (rgb.to('cpu', torch.float64)*255).unbind(1)
-    rg,yb = R - G,(R + G)/2 - B
-    spread = (rg.var((1,2), correction=0) + yb.var((1,2), correction=0)).sqrt()
-    return spread + .3*(rg.mean((1,2))**2 + yb.mean((1,2))**2).sqrt()
+    R, G, B = (rgb.to('cpu', torch.float64) * 255).unbind(1)
+    rg, yb = R - G, (R + G) / 2 - B
+    spread = (rg.var((1, 2), correction=0) + yb.var((1, 2), correction=0)).sqrt()
+    return spread + 0.3 * (rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2).sqrt()
 
 # %% ../nbs/05_metrics.ipynb #1b006d0b
 def score(
-    pred, targ # RGB, (N, 3, H, W) in 0..1
-) -> pd.DataFrame: # one row a picture: psnr (dB, peak 1), ab_rmse (Lab units), colorfulness
+    pred,
+    targ,  # RGB, (N, 3, H, W) in 0..1
+) -> pd.DataFrame:  # one row a picture: psnr (dB, peak 1), ab_rmse (Lab units), colorfulness
     "The three numbers that stand beside every result in this course."
-    return pd.DataFrame(dict(psnr=psnr(pred, targ, peak=1.), ab_rmse=ab_rmse(pred, targ).cpu(), colorfulness=colorfulness(pred)))
+    return pd.DataFrame(
+        dict(psnr=psnr(pred, targ, peak=1.0), ab_rmse=ab_rmse(pred, targ).cpu(), colorfulness=colorfulness(pred))
+    )
 
 # %% ../nbs/05_metrics.ipynb #e6df6282
 def floors(
-    targ, # RGB truths, (N, 3, H, W) in 0..1
-    mean_ab=(0.,0.), # mean a and b of the training photos
-    seed:int=42
-) -> dict: # name -> RGB predictions, (N, 3, H, W) in 0..1
+    targ,  # RGB truths, (N, 3, H, W) in 0..1
+    mean_ab=(0.0, 0.0),  # mean a and b of the training photos
+    seed: int = 42,
+) -> dict:  # name -> RGB predictions, (N, 3, H, W) in 0..1
     "What colorizers without any skill give: gray, mean-ab and random-ab (uniform in ±110, clipped in RGB)."
-    lab,rng = rgb_to_lab(targ),torch.Generator().manual_seed(seed)
-    def paint(ab): return lab_to_rgb(torch.cat([lab[:,:1], ab.to(lab).expand_as(lab[:,1:])], 1)).clip(0,1)
-    ab = {'gray': torch.zeros(1,2,1,1), 'mean-ab': torch.as_tensor(mean_ab).reshape(1,2,1,1),
-          'random-ab': (torch.rand(lab[:,1:].shape, generator=rng)*2 - 1)*AB_MAX}
-    return {name: paint(x) for name,x in ab.items()}
+    lab, rng = rgb_to_lab(targ), torch.Generator().manual_seed(seed)
+
+    def paint(ab):
+        return lab_to_rgb(torch.cat([lab[:, :1], ab.to(lab).expand_as(lab[:, 1:])], 1)).clip(0, 1)
+
+    ab = {
+        'gray': torch.zeros(1, 2, 1, 1),
+        'mean-ab': torch.as_tensor(mean_ab).reshape(1, 2, 1, 1),
+        'random-ab': (torch.rand(lab[:, 1:].shape, generator=rng) * 2 - 1) * AB_MAX,
+    }
+    return {name: paint(x) for name, x in ab.items()}
 
 # %% ../nbs/05_metrics.ipynb #f8a276b5
 def mean_ab(
-    batches # of RGB pictures, each (N, 3, H, W) in 0..1
-) -> torch.Tensor: # (2,), units of Lab
+    batches,  # of RGB pictures, each (N, 3, H, W) in 0..1
+) -> torch.Tensor:  # (2,), units of Lab
     "The mean a and b of photos."
-    return torch.cat([rgb_to_lab(rgb)[:,1:].mean((2,3)) for rgb in batches]).mean(0)
+    return torch.cat([rgb_to_lab(rgb)[:, 1:].mean((2, 3)) for rgb in batches]).mean(0)
 
 # %% ../nbs/05_metrics.ipynb #532aa035
 def bicubic(
-    x, # (N, C, h, w)
-    times:int
-): # (N, C, times*h, times*w)
+    x,  # (N, C, h, w)
+    times: int,
+):  # (N, C, times*h, times*w)
     "Enlarge as Pillow does."
     return F.interpolate(x, scale_factor=times, mode='bicubic', antialias=True)
 
+
 def space_floors(
-    space:Space, x, y, # a batch, and the space it is in
-    mean_ab=(0.,0.), seed:int=42 # see `floors`
-) -> dict: # name -> RGB predictions, (N, 3, H, W) in 0..1
+    space: Space,
+    x,
+    y,  # a batch, and the space it is in
+    mean_ab=(0.0, 0.0),
+    seed: int = 42,  # see `floors`
+) -> dict:  # name -> RGB predictions, (N, 3, H, W) in 0..1
     "The floors of a space: those of coloring, or bicubic."
-    return {'bicubic': space.merge(x, bicubic(x, space.times))} if space.times > 1 else floors(space.merge(x, y), mean_ab, seed)
+    return (
+        {'bicubic': space.merge(x, bicubic(x, space.times))}
+        if space.times > 1
+        else floors(space.merge(x, y), mean_ab, seed)
+    )

@@ -8,80 +8,108 @@ __all__ = ['find', 'named_function', 'build', 'save_model', 'read_model', 'load_
 # %% ../nbs/06_models.ipynb #e5e6caa9
 import json
 import re
-import torch
 from importlib import import_module
 from pathlib import Path
+from warnings import catch_warnings
+
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
-from warnings import catch_warnings
+
 from .images import BadInput, whole_file
 from .lab import SPACES
 
 # %% ../nbs/06_models.ipynb #f7a0b102
 def find(
-    address:str, # "module:name", as in "colorlab.cnn:CNN"
-    classes=() # further classes, known by their name alone
-): # what stands there; None if nothing does
+    address: str,  # "module:name", as in "colorlab.cnn:CNN"
+    classes=(),  # further classes, known by their name alone
+):  # what stands there; None if nothing does
     "Look a class or a function up, in colorlab only."
     own = {c.__name__: c for c in classes}
-    if address in own or not re.fullmatch(r'colorlab\.[a-z_]\w*:[A-Za-z]\w*', address): return own.get(address)
-    module,name = address.split(':')
-    try: return getattr(import_module(module), name, None)
-    except ModuleNotFoundError: return None
+    if address in own or not re.fullmatch(r'colorlab\.[a-z_]\w*:[A-Za-z]\w*', address):
+        return own.get(address)
+    module, name = address.split(':')
+    try:
+        return getattr(import_module(module), name, None)
+    except ModuleNotFoundError:
+        return None
 
-def named_function(address:str):
+
+def named_function(address: str):
     "A function of colorlab by its address; `BadInput` if there is none."
     found = find(address)
-    if isinstance(found, type) or not callable(found): raise BadInput(f'{address}: is no function of this version of colorlab')
+    if isinstance(found, type) or not callable(found):
+        raise BadInput(f'{address}: is no function of this version of colorlab')
     return found
 
+
 def build(
-    arch:str, # "module:Class", as in "colorlab.cnn:CNN"
-    args:dict=None, # arguments of the class
-    classes=(), # see `find`
-    kind=nn.Module, word:str='network' # what it must be, and what to call that
+    arch: str,  # "module:Class", as in "colorlab.cnn:CNN"
+    args: dict = None,  # arguments of the class
+    classes=(),  # see `find`
+    kind=nn.Module,
+    word: str = 'network',  # what it must be, and what to call that
 ):
     "Make a network (or a callback) from its description; `BadInput` if there is no such thing in colorlab."
     cls = find(arch, classes)
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise BadInput(f'{arch}: is no {word} of this version of colorlab')
-    try: return cls(**(args or {}))
-    except BadInput: raise
-    except (TypeError, ValueError, RuntimeError) as e: raise BadInput(f'{arch}: cannot be built so ({e})') from e
+    try:
+        return cls(**(args or {}))
+    except BadInput:
+        raise
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise BadInput(f'{arch}: cannot be built so ({e})') from e
 
 # %% ../nbs/06_models.ipynb #a23461d6
 def save_model(
-    model:nn.Module, path, # a .safetensors file
-    arch:str, args:dict, space:str, size:int # what to write into the header
+    model: nn.Module,
+    path,  # a .safetensors file
+    arch: str,
+    args: dict,
+    space: str,
+    size: int,  # what to write into the header
 ):
     "Write weights and how to build the network around them, whole or not at all."
     header = dict(arch=arch, args=args, space=space, size=size, version=1)
-    weights = {k: v.detach().cpu().contiguous().clone() for k,v in model.state_dict().items()}
-    with whole_file(path) as part: part.write_bytes(save(weights, metadata={'colorlab': json.dumps(header)}))
+    weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    with whole_file(path) as part:
+        part.write_bytes(save(weights, metadata={'colorlab': json.dumps(header)}))
 
 # %% ../nbs/06_models.ipynb #4f415600
-def read_model(path) -> tuple: # the weights, and the header as a dict
+def read_model(path) -> tuple:  # the weights, and the header as a dict
     "What a file of `save_model` holds; `BadInput` if it is none."
     try:
         with safe_open(path, 'pt') as f:
             header = json.loads((f.metadata() or {}).get('colorlab', 'null'))
             weights = {k: f.get_tensor(k) for k in f.keys()}
-    except FileNotFoundError: raise BadInput(f'{path}: there is no such model') from None
-    except (SafetensorError, json.JSONDecodeError, OSError) as e: raise BadInput(f'{path}: is not a model file ({e})') from e
-    if not isinstance(header, dict) or header.get('version') != 1 or set(header) < {'arch','args','size'} or header.get('space') not in list(SPACES):
+    except FileNotFoundError:
+        raise BadInput(f'{path}: there is no such model') from None
+    except (SafetensorError, json.JSONDecodeError, OSError) as e:
+        raise BadInput(f'{path}: is not a model file ({e})') from e
+    if (
+        not isinstance(header, dict)
+        or header.get('version') != 1
+        or set(header) < {'arch', 'args', 'size'}
+        or header.get('space') not in list(SPACES)
+    ):
         raise BadInput(f'{path}: was not written by this version of colorlab')
-    return weights,header
+    return weights, header
+
 
 def load_model(
-    path, # a .safetensors file written by `save_model`
-    classes=() # see `find`
-) -> tuple: # the network, ready to predict, and the header as a dict
+    path,  # a .safetensors file written by `save_model`
+    classes=(),  # see `find`
+) -> tuple:  # the network, ready to predict, and the header as a dict
     "Build the network that a file describes and fill in its weights, all of them; `BadInput` if they do not fit."
-    weights,header = read_model(path)
-    with torch.device('meta'): model = build(header['arch'], header['args'], classes)
-    try: model.load_state_dict(weights, strict=True, assign=True)
-    except RuntimeError as e: raise BadInput(f'{path}: its weights do not fit {header["arch"]}') from e
+    weights, header = read_model(path)
+    with torch.device('meta'):
+        model = build(header['arch'], header['args'], classes)
+    try:
+        model.load_state_dict(weights, strict=True, assign=True)
+    except RuntimeError as e:
+        raise BadInput(f'{path}: its weights do not fit {header["arch"]}') from e
     return model.eval(), header
 
 # %% ../nbs/06_models.ipynb #7bb2a6ce
@@ -89,20 +117,26 @@ def first(pred):
     "`y` out of what a network returns: `y` alone, or a tuple that begins with it."
     return pred[0] if isinstance(pred, tuple) else pred
 
-def predict(model:nn.Module, x): # y, in −1..1
+
+def predict(model: nn.Module, x):  # y, in −1..1
     "What a model predicts for `x`."
     return first(model(x))
 
 # %% ../nbs/06_models.ipynb #664e59d5
 def fill(
-    model:nn.Module, source, # a run, or a .safetensors file
-    name:str='model.safetensors' # which file of a run
+    model: nn.Module,
+    source,  # a run, or a .safetensors file
+    name: str = 'model.safetensors',  # which file of a run
 ):
     "Give a network the weights of an earlier one, all of them; `BadInput` if they do not fit (R3.8, R4.11)."
-    path = Path(source)/name if Path(source).is_dir() else Path(source)
-    weights,header = read_model(path)
-    device = next(model.parameters()).device # meta, where a run is only planned
+    path = Path(source) / name if Path(source).is_dir() else Path(source)
+    weights, header = read_model(path)
+    device = next(model.parameters()).device  # meta, where a run is only planned
     try:
-        with catch_warnings(action='ignore'): model.load_state_dict({k: v.to(device) for k,v in weights.items()}) # batch norm warns on meta
-    except RuntimeError as e: raise BadInput(f'{path}: its weights are those of {header["arch"]} {header["args"]} and do not fit a '
-                                             f'{type(model).__name__} with other arguments or layers') from e
+        with catch_warnings(action='ignore'):
+            model.load_state_dict({k: v.to(device) for k, v in weights.items()})  # batch norm warns on meta
+    except RuntimeError as e:
+        raise BadInput(
+            f'{path}: its weights are those of {header["arch"]} {header["args"]} and do not fit a '
+            f'{type(model).__name__} with other arguments or layers'
+        ) from e

@@ -9,129 +9,174 @@ __all__ = ['ciede2000', 'ssim', 'colorfulness_abs', 'Judge', 'missing', 'lpips',
 # %% ../nbs/15_perceptual.ipynb #776726ff
 import contextlib
 import io
-import numpy as np
-import torch
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+import torch
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 from torch import nn
+
 from .images import BadInput
 from .lab import rgb_to_lab
 
 # %% ../nbs/15_perceptual.ipynb #e341d5d2
 def ciede2000(
-    pred, targ # arrays (3, H, W) in 0..1
-) -> float: # mean over the pixels; 0 to about 100
+    pred,
+    targ,  # arrays (3, H, W) in 0..1
+) -> float:  # mean over the pixels; 0 to about 100
     "The visible color difference (CIE 2000)."
     lab = (rgb_to_lab(np.asarray(x, dtype=np.float64)) for x in (pred, targ))
     return float(deltaE_ciede2000(*lab, channel_axis=0).mean())
 
 # %% ../nbs/15_perceptual.ipynb #e958c1b1
-def ssim(pred, targ) -> float: # arrays (3, H, W) in 0..1
+def ssim(pred, targ) -> float:  # arrays (3, H, W) in 0..1
     "Structural similarity, as first published (Gaussian window). Weak: it hardly sees color."
-    return float(structural_similarity(np.asarray(pred), np.asarray(targ), channel_axis=0, data_range=1., gaussian_weights=True, sigma=1.5, use_sample_covariance=False))
+    return float(
+        structural_similarity(
+            np.asarray(pred),
+            np.asarray(targ),
+            channel_axis=0,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
 
 # %% ../nbs/15_perceptual.ipynb #83c7a86d
 def colorfulness_abs(
-    rgb # (N, 3, H, W) in 0..1
-) -> torch.Tensor: # (N,)
+    rgb,  # (N, 3, H, W) in 0..1
+) -> torch.Tensor:  # (N,)
     "The variant of colorfulness with absolute differences, for comparing with papers that print it."
-    R,G,B = (rgb.to('cpu', torch.float64)*255).unbind(1)
-    rg,yb = (R - G).abs(),((R + G)/2 - B).abs()
-    spread = (rg.var((1,2), correction=0) + yb.var((1,2), correction=0)).sqrt()
-    return spread + .3*(rg.mean((1,2))**2 + yb.mean((1,2))**2).sqrt()
+    R, G, B = (rgb.to('cpu', torch.float64) * 255).unbind(1)
+    rg, yb = (R - G).abs(), ((R + G) / 2 - B).abs()
+    spread = (rg.var((1, 2), correction=0) + yb.var((1, 2), correction=0)).sqrt()
+    return spread + 0.3 * (rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2).sqrt()
 
 # %% ../nbs/15_perceptual.ipynb #31474c30
 @dataclass
 class Judge:
     "A network that compares pictures."
-    name: str
-    see: Callable # uint8 (N, 3, H, W) twice -> distances (N,); or, for crowds, once -> features (N, D)
 
-def missing(name:str, e:Exception) -> str:
+    name: str
+    see: Callable  # uint8 (N, 3, H, W) twice -> distances (N,); or, for crowds, once -> features (N, D)
+
+
+def missing(name: str, e: Exception) -> str:
     "Why a judge is not there, in one line."
     return f'{name} is not to be had here ({type(e).__name__}: {" ".join(str(e).split())[:80]})'
+
 
 def lpips() -> Judge:
     "LPIPS with AlexNet, from torchmetrics; downloads weights."
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
     net = LearnedPerceptualImagePatchSimilarity('alex', reduction='none', normalize=True).eval()
-    return Judge('LPIPS', lambda pred, targ: net(pred/255, targ/255).flatten())
+    return Judge('LPIPS', lambda pred, targ: net(pred / 255, targ / 255).flatten())
+
 
 def st_lpips() -> Judge:
     "ST-LPIPS with AlexNet; its weights come in the package."
     from stlpips_pytorch.stlpips import LPIPS
+
     net = LPIPS(net='alex', variant='shift_tolerant', verbose=False)
-    return Judge('ST-LPIPS', lambda pred, targ: net(pred/127.5 - 1, targ/127.5 - 1).flatten())
+    return Judge('ST-LPIPS', lambda pred, targ: net(pred / 127.5 - 1, targ / 127.5 - 1).flatten())
+
 
 def inception() -> Judge:
     "The features of KID and FID, from torch-fidelity; downloads weights."
     from torchmetrics.image.fid import NoTrainInceptionV3
+
     net = NoTrainInceptionV3(name='inception-v3-compat', features_list=['2048']).eval()
     return Judge('KID', lambda rgb: net(rgb))
 
+
 def lite0_features() -> Judge:
     "EfficientNet-Lite0 without its last layer; weights from a package."
-    import timm, torchmetrics # which computes the distance
+    import timm
+
     from colorlab.koala import lite0_weights
+
     net = timm.create_model('tf_efficientnet_lite0')
     net.load_state_dict(lite0_weights())
     net.reset_classifier(0)
     net.eval()
-    def see(rgb): return net(nn.functional.interpolate(rgb.float(), size=224, mode='bicubic', antialias=True).sub(127)/128)
+
+    def see(rgb):
+        return net(nn.functional.interpolate(rgb.float(), size=224, mode='bicubic', antialias=True).sub(127) / 128)
+
     return Judge('KD-Lite0', see)
 
 # %% ../nbs/15_perceptual.ipynb #ce4b05e0
-def first_of(*makers) -> tuple: # Judge or None, and a line for each that is missing
+def first_of(*makers) -> tuple:  # Judge or None, and a line for each that is missing
     "The first judge whose weights can be had."
     notes = []
     for make in makers:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
-            try: return make(),notes
-            except (ImportError, OSError, RuntimeError, BadInput) as e: notes.append(missing(make.__name__, e)) # no package, no network, no such file
-    return None,notes
+            try:
+                return make(), notes
+            except (ImportError, OSError, RuntimeError, BadInput) as e:
+                notes.append(missing(make.__name__, e))  # no package, no network, no such file
+    return None, notes
 
-def judges() -> tuple: # for pairs, for crowds (each a Judge or None), and notes on what is missing
+
+def judges() -> tuple:  # for pairs, for crowds (each a Judge or None), and notes on what is missing
     "The best judges to be had here."
-    pair,why = first_of(lpips, st_lpips)
-    crowd,why_crowd = first_of(inception, lite0_features)
-    return pair,crowd,why + why_crowd
+    pair, why = first_of(lpips, st_lpips)
+    crowd, why_crowd = first_of(inception, lite0_features)
+    return pair, crowd, why + why_crowd
 
 # %% ../nbs/15_perceptual.ipynb #9f6c6764
 def kernel_distance(
-    fake, real # features, (N, D) and (M, D)
-) -> tuple: # mean and standard deviation over 50 subsets
+    fake,
+    real,  # features, (N, D) and (M, D)
+) -> tuple:  # mean and standard deviation over 50 subsets
     "The distance of KID over any features; `BadInput` for fewer than 50 pictures on a side."
     from torchmetrics.image.kid import KernelInceptionDistance
+
     n = min(len(fake), len(real))
-    if n < 50: raise BadInput(f'the kernel distance of {n} pictures would be noise: give 50 or more')
+    if n < 50:
+        raise BadInput(f'the kernel distance of {n} pictures would be noise: give 50 or more')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        metric = KernelInceptionDistance(feature=nn.Identity(), subsets=50, subset_size=min(n*4//5, 1000)).set_dtype(torch.float64)
+        metric = KernelInceptionDistance(
+            feature=nn.Identity(), subsets=50, subset_size=min(n * 4 // 5, 1000)
+        ).set_dtype(torch.float64)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(42)
-        for x,is_real in ((real, True), (fake, False)): metric.update(torch.as_tensor(x), real=is_real)
+        for x, is_real in ((real, True), (fake, False)):
+            metric.update(torch.as_tensor(x), real=is_real)
         return tuple(v.item() for v in metric.compute())
 
+
 def crowd_distance(
-    fake, real # features of predictions and of their truths, in the same order, (N, D)
-) -> tuple: # mean and standard deviation
+    fake,
+    real,  # features of predictions and of their truths, in the same order, (N, D)
+) -> tuple:  # mean and standard deviation
     "The kernel distance between predictions and the truths of other photos."
-    even,odd = slice(0, None, 2),slice(1, None, 2)
-    two = kernel_distance(fake[even], real[odd]),kernel_distance(fake[odd], real[even])
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    two = kernel_distance(fake[even], real[odd]), kernel_distance(fake[odd], real[even])
     return tuple(np.mean(two, axis=0).tolist())
 
+
 def frechet_distance(
-    fake, real # features of Inception, (N, D) and (M, D)
+    fake,
+    real,  # features of Inception, (N, D) and (M, D)
 ) -> float:
     "FID; `BadInput` for fewer than 2,000 pictures."
-    if min(len(fake), len(real)) < 2000: raise BadInput(f'FID of {min(len(fake), len(real))} pictures would be biased upward: give 2,000 or more, or use KID')
+    if min(len(fake), len(real)) < 2000:
+        raise BadInput(
+            f'FID of {min(len(fake), len(real))} pictures would be biased upward: give 2,000 or more, or use KID'
+        )
     from torchmetrics.image.fid import FrechetInceptionDistance
+
     seen = nn.Identity()
     seen.num_features = fake.shape[1]
     metric = FrechetInceptionDistance(feature=seen).set_dtype(torch.float64)
-    for x,is_real in ((real, True), (fake, False)): metric.update(torch.as_tensor(x), real=is_real)
+    for x, is_real in ((real, True), (fake, False)):
+        metric.update(torch.as_tensor(x), real=is_real)
     return metric.compute().item()

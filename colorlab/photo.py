@@ -9,15 +9,17 @@ __all__ = ['SRGB', 'WRITES', 'Photo', 'open_profile', 'is_srgb', 'to_srgb', 'is_
 
 # %% ../nbs/extras/30_photo.ipynb #517a9485
 import io
-import numpy as np
 import os
 import struct
 import zlib
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, PngImagePlugin
+
 from .images import BadInput, know_heic, reading, whole_file
 from .metadata import marked_xmp, metadata, png_with, sized_exif, sized_xmp, tiff_size, tiff_tags
 
@@ -25,248 +27,320 @@ from .metadata import marked_xmp, metadata, png_with, sized_exif, sized_xmp, tif
 @dataclass
 class Photo:
     "A photograph as numbers, and what its file said besides."
-    pixels: np.ndarray        # (H, W, 3) sRGB, upright: uint8, uint16, or float32 in 0..1
-    format: str               # Pillow's name of the file format
-    alpha: np.ndarray|None = None # (H, W), same type as the pixels
-    meta: dict = field(default_factory=dict) # exif, xmp, dpi, comment, iptc: whatever there was
+
+    pixels: np.ndarray  # (H, W, 3) sRGB, upright: uint8, uint16, or float32 in 0..1
+    format: str  # Pillow's name of the file format
+    alpha: np.ndarray | None = None  # (H, W), same type as the pixels
+    meta: dict = field(default_factory=dict)  # exif, xmp, dpi, comment, iptc: whatever there was
 
 # %% ../nbs/extras/30_photo.ipynb #d475b4e1
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
-def open_profile(icc:bytes) -> ImageCms.ImageCmsProfile:
-    "A color profile; `BadInput` if it is damaged."
-    try: return ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    except (OSError, ImageCms.PyCMSError): raise BadInput('its color profile is damaged: remove the profile first') from None
 
-def is_srgb(profile:ImageCms.ImageCmsProfile) -> bool:
+def open_profile(icc: bytes) -> ImageCms.ImageCmsProfile:
+    "A color profile; `BadInput` if it is damaged."
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    except (OSError, ImageCms.PyCMSError):
+        raise BadInput('its color profile is damaged: remove the profile first') from None
+
+
+def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     "Whether a profile calls itself sRGB."
     return 'sRGB' in ImageCms.getProfileDescription(profile)
 
+
 def to_srgb(
-    img:Image.Image, # 8-bit, any mode, without alpha
-    icc:bytes|None # its profile
-) -> Image.Image: # mode RGB
+    img: Image.Image,  # 8-bit, any mode, without alpha
+    icc: bytes | None,  # its profile
+) -> Image.Image:  # mode RGB
     "Pixels in sRGB; `BadInput` if the profile is damaged."
-    if not icc: return img.convert('RGB')
+    if not icc:
+        return img.convert('RGB')
     profile = open_profile(icc)
-    if is_srgb(profile): return img.convert('RGB')
-    mode = {'GRAY':'L', 'CMYK':'CMYK'}.get(profile.profile.xcolor_space.strip(), 'RGB')
-    if mode == 'L' and img.mode not in ('1','L'): return img.convert('RGB') # a gray profile says nothing about colors
+    if is_srgb(profile):
+        return img.convert('RGB')
+    mode = {'GRAY': 'L', 'CMYK': 'CMYK'}.get(profile.profile.xcolor_space.strip(), 'RGB')
+    if mode == 'L' and img.mode not in ('1', 'L'):
+        return img.convert('RGB')  # a gray profile says nothing about colors
     img = img.convert(mode) if mode != 'CMYK' or img.mode == 'CMYK' else img.convert('RGB')
-    if img.mode != mode: return img
+    if img.mode != mode:
+        return img
     return ImageCms.profileToProfile(img, profile, ImageCms.ImageCmsProfile(io.BytesIO(SRGB)), outputMode='RGB')
 
 # %% ../nbs/extras/30_photo.ipynb #0f87db81
-def is_deep(img:Image.Image) -> bool:
+def is_deep(img: Image.Image) -> bool:
     "Whether a file holds more than 8 bits a channel."
-    return ';16' in str(img.tile) or img.mode.startswith(('I','F'))
+    return ';16' in str(img.tile) or img.mode.startswith(('I', 'F'))
 
 # %% ../nbs/extras/30_photo.ipynb #2b10f2d1
-def decode_deep(data:bytes) -> tuple: # pixels (H, W, 3) and alpha (H, W) or None: uint16, or float32 in 0..1
+def decode_deep(data: bytes) -> tuple:  # pixels (H, W, 3) and alpha (H, W) or None: uint16, or float32 in 0..1
     "Read a 16-bit or floating-point PNG or TIFF; `BadInput` if its range is unknown."
     import cv2
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT) # we say ourselves what is wrong
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we say ourselves what is wrong
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if raw is None: raise BadInput('OpenCV cannot decode it')
-    if raw.dtype not in (np.uint16, np.float32): raise BadInput(f'pixels of type {raw.dtype} are not known: save it with 8 or 16 bits')
+    if raw is None:
+        raise BadInput('OpenCV cannot decode it')
+    if raw.dtype not in (np.uint16, np.float32):
+        raise BadInput(f'pixels of type {raw.dtype} are not known: save it with 8 or 16 bits')
     if raw.dtype == np.float32 and not (np.isfinite(raw).all() and 0 <= raw.min() and raw.max() <= 1):
         raise BadInput(f'its floating-point pixels run from {raw.min():.3g} to {raw.max():.3g}: bring them into 0..1')
-    raw = raw if raw.ndim == 3 else raw[...,None]
-    pixels = raw[...,2::-1] if raw.shape[2] >= 3 else np.repeat(raw[...,:1], 3, axis=2)
-    return np.ascontiguousarray(pixels), raw[...,3].copy() if raw.shape[2] == 4 else None
+    raw = raw if raw.ndim == 3 else raw[..., None]
+    pixels = raw[..., 2::-1] if raw.shape[2] >= 3 else np.repeat(raw[..., :1], 3, axis=2)
+    return np.ascontiguousarray(pixels), raw[..., 3].copy() if raw.shape[2] == 4 else None
 
 # %% ../nbs/extras/30_photo.ipynb #aea79df2
-def upright(pixels:np.ndarray, orientation:int) -> np.ndarray:
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     "Undo an EXIF orientation (1..8) on an array (H, W, ...)."
-    if orientation in (5,6,7,8): pixels = pixels.swapaxes(0, 1)
-    if orientation in (3,4,7,8): pixels = pixels[::-1]
-    if orientation in (2,3,6,7): pixels = pixels[:,::-1]
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
 
 # %% ../nbs/extras/30_photo.ipynb #a4de0889
-WRITES = {'JPEG': dict(quality=95, subsampling=0), 'PNG': {}, 'WEBP': dict(lossless=True),
-          'TIFF': dict(compression='tiff_lzw'), 'BMP': {}, 'HEIF': dict(quality=95, chroma=444)}
+WRITES = {
+    'JPEG': dict(quality=95, subsampling=0),
+    'PNG': {},
+    'WEBP': dict(lossless=True),
+    'TIFF': dict(compression='tiff_lzw'),
+    'BMP': {},
+    'HEIF': dict(quality=95, chroma=444),
+}
+
 
 @contextmanager
 def pixel_limit(
-    n:int # pixels allowed
+    n: int,  # pixels allowed
 ):
     "Pillow's own guard against huge pictures, set to our limit for a while."
-    kept,Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS,None
-    try: yield lambda size: check_pixels(size, n)
-    finally: Image.MAX_IMAGE_PIXELS = kept
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield lambda size: check_pixels(size, n)
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+
 
 @contextmanager
 def silent_libraries():
     "Libraries in C print what they think of a damaged file straight to the screen; our own line says it."
-    screen,nowhere = os.dup(2),os.open(os.devnull, os.O_WRONLY)
+    screen, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
-    try: yield
+    try:
+        yield
     finally:
         os.dup2(screen, 2)
-        for descriptor in (screen, nowhere): os.close(descriptor)
+        for descriptor in (screen, nowhere):
+            os.close(descriptor)
 
-def check_pixels(size:tuple, n:int):
+
+def check_pixels(size: tuple, n: int):
     "`BadInput` if width times height is more than `n`."
-    if size[0]*size[1] > n: raise BadInput(f'holds {size[0]*size[1]/1e6:.0f} megapixels, more than the {n/1e6:.0f} allowed: raise --max-pixels if it is really a photo')
+    if size[0] * size[1] > n:
+        raise BadInput(
+            f'holds {size[0] * size[1] / 1e6:.0f} megapixels, more than the {n / 1e6:.0f} allowed: raise --max-pixels if it is really a photo'
+        )
 
 # %% ../nbs/extras/30_photo.ipynb #a95d23f1
 def read_photo(
     path,
-    max_pixels:int=200_000_000 # width × height
+    max_pixels: int = 200_000_000,  # width × height
 ) -> Photo:
     "Read a photo of any kind in the table; `BadInput` names the file and says what to do about any other."
     path = Path(path)
     with reading(path), pixel_limit(max_pixels) as check, silent_libraries():
         data = path.read_bytes()
-        if not data: raise BadInput(f'{path}: is empty')
-        try: return decode(data, check)
-        except BadInput as e: raise BadInput(f'{path}: {e}') from e
+        if not data:
+            raise BadInput(f'{path}: is empty')
+        try:
+            return decode(data, check)
+        except BadInput as e:
+            raise BadInput(f'{path}: {e}') from e
 
 # %% ../nbs/extras/30_photo.ipynb #2eb04256
-def decode(data:bytes, check) -> Photo:
+def decode(data: bytes, check) -> Photo:
     "The photo in the bytes of a file; `check` is asked about its size before its pixels are read."
     know_heic()
-    try: img = Image.open(io.BytesIO(data))
+    try:
+        img = Image.open(io.BytesIO(data))
     except Image.UnidentifiedImageError:
-        if data[4:12] in (b'ftypheic', b'ftypheix', b'ftypmif1'): raise BadInput('is HEIC: pip install "colorlab[heic]"') from None
-        if data[:4] != b'II*\0': raise
+        if data[4:12] in (b'ftypheic', b'ftypheix', b'ftypmif1'):
+            raise BadInput('is HEIC: pip install "colorlab[heic]"') from None
+        if data[:4] != b'II*\0':
+            raise
         check(tiff_size(data))
-        pixels,alpha = decode_deep(data) # floating-point RGB, which Pillow does not know
+        pixels, alpha = decode_deep(data)  # floating-point RGB, which Pillow does not know
         return Photo(pixels, 'TIFF', alpha)
     check(img.size)
-    format = 'JPEG' if img.format == 'MPO' else img.format # the first picture of a telephone's pair is the photograph
-    if format not in WRITES: raise BadInput(f'colors cannot be kept in {format}: convert it to PNG first')
-    if img.format != 'MPO' and getattr(img, 'n_frames', 1) > 1: raise BadInput(f'holds {img.n_frames} pages or frames: save them one by one first')
-    deep = is_deep(img) # asked first: reading metadata may read the pixels
-    meta,icc,orientation = metadata(img),img.info.get('icc_profile'),img.getexif().get(0x0112, 1)
+    format = 'JPEG' if img.format == 'MPO' else img.format  # the first picture of a telephone's pair is the photograph
+    if format not in WRITES:
+        raise BadInput(f'colors cannot be kept in {format}: convert it to PNG first')
+    if img.format != 'MPO' and getattr(img, 'n_frames', 1) > 1:
+        raise BadInput(f'holds {img.n_frames} pages or frames: save them one by one first')
+    deep = is_deep(img)  # asked first: reading metadata may read the pixels
+    meta, icc, orientation = metadata(img), img.info.get('icc_profile'), img.getexif().get(0x0112, 1)
     if deep:
-        pixels,alpha = decode_deep(data)
+        pixels, alpha = decode_deep(data)
         pixels = deep_to_srgb(pixels, icc)
         alpha = None if alpha is None else upright(alpha, orientation)
         return Photo(upright(pixels, orientation), format, alpha, meta)
     img = ImageOps.exif_transpose(img)
     alpha = np.asarray(img.convert('RGBA').getchannel('A')) if img.has_transparency_data and format != 'JPEG' else None
-    if img.mode in ('P','PA') or alpha is not None: img = img.convert('RGBA').convert('RGB') if img.mode != 'LA' else img.convert('L')
+    if img.mode in ('P', 'PA') or alpha is not None:
+        img = img.convert('RGBA').convert('RGB') if img.mode != 'LA' else img.convert('L')
     return Photo(np.asarray(to_srgb(img, icc)), format, alpha, meta)
 
 # %% ../nbs/extras/30_photo.ipynb #9b354f42
 def deep_to_srgb(
-    pixels:np.ndarray, # (H, W, 3) uint16 or float32
-    icc:bytes|None
-) -> np.ndarray: # same type
+    pixels: np.ndarray,  # (H, W, 3) uint16 or float32
+    icc: bytes | None,
+) -> np.ndarray:  # same type
     "Deep pixels in sRGB: gray ones by a curve of 256 points, colors by imagecodecs; `BadInput` if that is missing or the profile is damaged."
-    if not icc: return pixels
-    if (pixels == pixels[...,:1]).all():
+    if not icc:
+        return pixels
+    if (pixels == pixels[..., :1]).all():
         top = 65535 if pixels.dtype == np.uint16 else 1
-        ramp = np.asarray(to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), icc))[0,:,0]
-        curve = np.interp(pixels[...,0], np.arange(256)/255*top, ramp/255*top)
-        return np.repeat((curve.round() if top > 1 else curve).astype(pixels.dtype)[...,None], 3, axis=2)
+        ramp = np.asarray(to_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), icc))[0, :, 0]
+        curve = np.interp(pixels[..., 0], np.arange(256) / 255 * top, ramp / 255 * top)
+        return np.repeat((curve.round() if top > 1 else curve).astype(pixels.dtype)[..., None], 3, axis=2)
     profile = open_profile(icc)
-    if is_srgb(profile) or profile.profile.xcolor_space.strip() != 'RGB': return pixels # another kind says nothing about colors
-    if not find_spec('imagecodecs'): raise BadInput('is deep and in a color profile other than sRGB: pip install "colorlab[icc]", or convert it to sRGB first')
+    if is_srgb(profile) or profile.profile.xcolor_space.strip() != 'RGB':
+        return pixels  # another kind says nothing about colors
+    if not find_spec('imagecodecs'):
+        raise BadInput(
+            'is deep and in a color profile other than sRGB: pip install "colorlab[icc]", or convert it to sRGB first'
+        )
     from imagecodecs import CMS, cms_transform
-    found = cms_transform(pixels, icc, SRGB, colorspace='rgb', outcolorspace='rgb', flags=CMS.FLAGS.NOOPTIMIZE) # the quick way is off by up to 7 %
+
+    found = cms_transform(
+        pixels, icc, SRGB, colorspace='rgb', outcolorspace='rgb', flags=CMS.FLAGS.NOOPTIMIZE
+    )  # the quick way is off by up to 7 %
     return found if found.dtype == np.uint16 else found.clip(0, 1)
 
 # %% ../nbs/extras/30_photo.ipynb #1306d5bc
 def stamp(
-    pixels:np.ndarray, # (H, W, 3), any type of `Photo`
-    text:str='colorized'
+    pixels: np.ndarray,  # (H, W, 3), any type of `Photo`
+    text: str = 'colorized',
 ) -> np.ndarray:
     "Write a small word into the lower right corner; photos too small for it stay as they are."
-    h,w = pixels.shape[:2]
-    font = ImageFont.load_default(max(10, min(h, w)//32))
-    box = Image.new('L', (1,1)); l,t,r,b = ImageDraw.Draw(box).textbbox((0, 0), text, font=font)
-    pad = (b-t)//2
-    if w < r-l + 2*pad or h < b-t + 2*pad: return pixels
-    cover = Image.new('L', (r-l + 2*pad, b-t + 2*pad))
-    ImageDraw.Draw(cover).text((pad-l, pad-t), text, fill=255, font=font)
-    ink,top = np.asarray(cover)[...,None]/255,np.iinfo(pixels.dtype).max if pixels.dtype.kind == 'u' else 1
+    h, w = pixels.shape[:2]
+    font = ImageFont.load_default(max(10, min(h, w) // 32))
+    box = Image.new('L', (1, 1))
+    l, t, r, b = ImageDraw.Draw(box).textbbox((0, 0), text, font=font)
+    pad = (b - t) // 2
+    if w < r - l + 2 * pad or h < b - t + 2 * pad:
+        return pixels
+    cover = Image.new('L', (r - l + 2 * pad, b - t + 2 * pad))
+    ImageDraw.Draw(cover).text((pad - l, pad - t), text, fill=255, font=font)
+    ink, top = np.asarray(cover)[..., None] / 255, np.iinfo(pixels.dtype).max if pixels.dtype.kind == 'u' else 1
     out = pixels.copy()
-    corner = out[-ink.shape[0]:, -ink.shape[1]:]
-    corner[:] = (corner*.6*(1-ink) + top*.95*ink).astype(pixels.dtype)
+    corner = out[-ink.shape[0] :, -ink.shape[1] :]
+    corner[:] = (corner * 0.6 * (1 - ink) + top * 0.95 * ink).astype(pixels.dtype)
     return out
 
 # %% ../nbs/extras/30_photo.ipynb #35cdec39
-def encode_deep(photo:Photo, xmp:bytes) -> bytes:
+def encode_deep(photo: Photo, xmp: bytes) -> bytes:
     "A 16-bit or floating-point picture as the bytes of a PNG or TIFF."
     import cv2
-    layers = [photo.pixels[...,::-1]] + ([photo.alpha[...,None]] if photo.alpha is not None else [])
-    ok,data = cv2.imencode('.png' if photo.format == 'PNG' else '.tiff', np.ascontiguousarray(np.concatenate(layers, axis=2)))
-    if not ok: raise BadInput(f'OpenCV cannot write it as {photo.format}')
-    if photo.format != 'PNG': return tiff_with(data.tobytes(), photo.meta, xmp)
+
+    layers = [photo.pixels[..., ::-1]] + ([photo.alpha[..., None]] if photo.alpha is not None else [])
+    ok, data = cv2.imencode(
+        '.png' if photo.format == 'PNG' else '.tiff', np.ascontiguousarray(np.concatenate(layers, axis=2))
+    )
+    if not ok:
+        raise BadInput(f'OpenCV cannot write it as {photo.format}')
+    if photo.format != 'PNG':
+        return tiff_with(data.tobytes(), photo.meta, xmp)
     text = b'XML:com.adobe.xmp\0\0\0\0\0' + xmp
     chunks = dict(iCCP=b'sRGB\0\0' + zlib.compress(SRGB), iTXt=text)
-    if 'exif' in photo.meta: chunks['eXIf'] = photo.meta['exif'].removeprefix(b'Exif\0\0')
+    if 'exif' in photo.meta:
+        chunks['eXIf'] = photo.meta['exif'].removeprefix(b'Exif\0\0')
     return png_with(data.tobytes(), **chunks)
 
 # %% ../nbs/extras/30_photo.ipynb #ef7a5b42
-def tiff_with(data:bytes, meta:dict, xmp:bytes) -> bytes:
+def tiff_with(data: bytes, meta: dict, xmp: bytes) -> bytes:
     "Add XMP, the sRGB profile and the plain text tags of the original to a little-endian TIFF of one page."
-    entries,exif = tiff_tags(data),Image.Exif()
+    entries, exif = tiff_tags(data), Image.Exif()
     exif.load(meta.get('exif', b''))
-    texts = {tag: str(exif[tag]).encode('utf-8') + b'\0' for tag in (270,271,272,305,306,315,33432) if tag in exif}
-    tail = bytearray(data + b'\0'*(len(data) % 2))
-    for tag,kind,body in [(700,1,xmp), (34675,7,SRGB), *((tag,2,text) for tag,text in texts.items())]:
+    texts = {
+        tag: str(exif[tag]).encode('utf-8') + b'\0' for tag in (270, 271, 272, 305, 306, 315, 33432) if tag in exif
+    }
+    tail = bytearray(data + b'\0' * (len(data) % 2))
+    for tag, kind, body in [(700, 1, xmp), (34675, 7, SRGB), *((tag, 2, text) for tag, text in texts.items())]:
         where = struct.pack('<I', len(tail)) if len(body) > 4 else body.ljust(4, b'\0')
         entries[tag] = struct.pack('<HHI', tag, kind, len(body)) + where
-        if len(body) > 4: tail += body + b'\0'*(len(body) % 2)
+        if len(body) > 4:
+            tail += body + b'\0' * (len(body) % 2)
     struct.pack_into('<I', tail, 4, len(tail))
     return bytes(tail + struct.pack('<H', len(entries)) + b''.join(entries[t] for t in sorted(entries)) + bytes(4))
 
 # %% ../nbs/extras/30_photo.ipynb #87f67dc1
-def renewed(photo:Photo) -> Photo:
+def renewed(photo: Photo) -> Photo:
     "The same photo; what it says of its size is true."
     size = photo.pixels.shape[1::-1]
-    true = {k: sized(photo.meta[k], size) for k,sized in (('exif', sized_exif), ('xmp', sized_xmp)) if k in photo.meta}
+    true = {k: sized(photo.meta[k], size) for k, sized in (('exif', sized_exif), ('xmp', sized_xmp)) if k in photo.meta}
     return replace(photo, meta=photo.meta | true)
 
 # %% ../nbs/extras/30_photo.ipynb #475aa591
 def write_photo(
-    photo:Photo, path,
-    mark:dict|None=None, # model and sha256 where the colors are a model's
-    sidecar:bool=False # write its XMP into a file .xmp beside it, too; a BMP, which can hold none, always gets one
+    photo: Photo,
+    path,
+    mark: dict | None = None,  # model and sha256 where the colors are a model's
+    sidecar: bool = False,  # write its XMP into a file .xmp beside it, too; a BMP, which can hold none, always gets one
 ):
     "Write a photo in its own format with its metadata, whole or not at all; marked as colorized if `mark` is given."
-    photo,path = renewed(photo),Path(path)
+    photo, path = renewed(photo), Path(path)
     meta = dict(photo.meta)
     xmp = marked_xmp(meta.pop('xmp', None), mark) if mark is not None else meta.pop('xmp', b'')
     with whole_file(path) as part:
-        if photo.pixels.dtype != np.uint8: part.write_bytes(encode_deep(photo, xmp))
-        else: save_shallow(photo, part, meta, xmp)
+        if photo.pixels.dtype != np.uint8:
+            part.write_bytes(encode_deep(photo, xmp))
+        else:
+            save_shallow(photo, part, meta, xmp)
         if xmp and (sidecar or photo.format == 'BMP'):
-            with whole_file(f'{path}.xmp') as side: side.write_bytes(xmp)
+            with whole_file(f'{path}.xmp') as side:
+                side.write_bytes(xmp)
 
 # %% ../nbs/extras/30_photo.ipynb #70d0b423
 def with_thumbnail(
-    exif:bytes, # as Pillow writes it
-    pixels:np.ndarray # uint8 (H, W, 3)
-) -> bytes: # at most the 64 KB that a JPEG can hold; else without a thumbnail
+    exif: bytes,  # as Pillow writes it
+    pixels: np.ndarray,  # uint8 (H, W, 3)
+) -> bytes:  # at most the 64 KB that a JPEG can hold; else without a thumbnail
     "EXIF with a small picture of the photo in it, as cameras put it there."
-    small,jpeg = Image.fromarray(pixels),io.BytesIO()
+    small, jpeg = Image.fromarray(pixels), io.BytesIO()
     small.thumbnail((160, 160))
     small.save(jpeg, 'JPEG', quality=85)
-    tiff = bytearray(exif.removeprefix(b'Exif\0\0') + b'\0'*(len(exif) % 2))
+    tiff = bytearray(exif.removeprefix(b'Exif\0\0') + b'\0' * (len(exif) % 2))
     order = '<' if tiff[:2] == b'II' else '>'
-    first, = struct.unpack_from(order+'I', tiff, 4)
-    n, = struct.unpack_from(order+'H', tiff, first)
-    struct.pack_into(order+'I', tiff, first + 2 + 12*n, len(tiff))  # where the next directory is
-    at = len(tiff) + 2 + 3*12 + 4
-    entries = struct.pack(order+'HHIHH', 259, 3, 1, 6, 0) + struct.pack(order+'HHII', 513, 4, 1, at) + struct.pack(order+'HHII', 514, 4, 1, len(jpeg.getvalue()))
-    whole = b'Exif\0\0' + tiff + struct.pack(order+'H', 3) + entries + bytes(4) + jpeg.getvalue()
+    (first,) = struct.unpack_from(order + 'I', tiff, 4)
+    (n,) = struct.unpack_from(order + 'H', tiff, first)
+    struct.pack_into(order + 'I', tiff, first + 2 + 12 * n, len(tiff))  # where the next directory is
+    at = len(tiff) + 2 + 3 * 12 + 4
+    entries = (
+        struct.pack(order + 'HHIHH', 259, 3, 1, 6, 0)
+        + struct.pack(order + 'HHII', 513, 4, 1, at)
+        + struct.pack(order + 'HHII', 514, 4, 1, len(jpeg.getvalue()))
+    )
+    whole = b'Exif\0\0' + tiff + struct.pack(order + 'H', 3) + entries + bytes(4) + jpeg.getvalue()
     return whole if len(whole) < 65_000 else exif
 
 # %% ../nbs/extras/30_photo.ipynb #8ee18f9d
-def save_shallow(photo:Photo, path, meta:dict, xmp:bytes):
+def save_shallow(photo: Photo, path, meta: dict, xmp: bytes):
     "Write 8 bits a channel by Pillow."
     pixels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
-    if 'thumbnail' in meta: meta['exif'] = with_thumbnail(meta['exif'], photo.pixels)
-    more = {k: meta[k] for k in ('dpi','exif','comment') if k in meta} | dict(icc_profile=SRGB)
+    if 'thumbnail' in meta:
+        meta['exif'] = with_thumbnail(meta['exif'], photo.pixels)
+    more = {k: meta[k] for k in ('dpi', 'exif', 'comment') if k in meta} | dict(icc_profile=SRGB)
     if photo.format == 'PNG':
         more['pnginfo'] = PngImagePlugin.PngInfo()
         more['pnginfo'].add_itxt('XML:com.adobe.xmp', xmp.decode('utf-8', 'replace'))
-    elif photo.format == 'TIFF': more['tiffinfo'] = {700: xmp}
-    elif photo.format != 'BMP': more['xmp'] = xmp
-    if photo.format == 'JPEG' and 'iptc' in meta: more['extra'] = b'\xff\xed' + struct.pack('>H', len(meta['iptc'])+2) + meta['iptc']
+    elif photo.format == 'TIFF':
+        more['tiffinfo'] = {700: xmp}
+    elif photo.format != 'BMP':
+        more['xmp'] = xmp
+    if photo.format == 'JPEG' and 'iptc' in meta:
+        more['extra'] = b'\xff\xed' + struct.pack('>H', len(meta['iptc']) + 2) + meta['iptc']
     Image.fromarray(pixels).save(path, photo.format, **more, **WRITES[photo.format])

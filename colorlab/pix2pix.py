@@ -7,24 +7,33 @@ __all__ = ['PatchGAN']
 
 # %% ../nbs/14_pix2pix.ipynb #c12ed649
 from torch import nn
+
+from .gan import disc_conv, pair
 from .images import BadInput
 from .unet import NORMS
-from .gan import disc_conv, pair
 
 # %% ../nbs/14_pix2pix.ipynb #25bea99f
 class PatchGAN(nn.Module):
     "A map of scores, each for one patch of the picture (R0.12, R1.4, R2.8, R3.5)."
-    def __init__(self,
-        ni:int=3, # channels of `x` and `y` together
-        ndf:int=64, # channels of the first convolution, doubled at each up to 8 times as many
-        strides=(2,2,2,1), # patches of 70 pixels; (2,2,2,2) and `zero_pad` make R0's of 94
-        norm:str='batch', # or instance, none; the first convolution has none
-        zero_pad:bool=False # pad above and left before the last convolution, which then has no bias
+
+    def __init__(
+        self,
+        ni: int = 3,  # channels of `x` and `y` together
+        ndf: int = 64,  # channels of the first convolution, doubled at each up to 8 times as many
+        strides=(2, 2, 2, 1),  # patches of 70 pixels; (2,2,2,2) and `zero_pad` make R0's of 94
+        norm: str = 'batch',  # or instance, none; the first convolution has none
+        zero_pad: bool = False,  # pad above and left before the last convolution, which then has no bias
     ):
         super().__init__()
-        if norm not in NORMS: raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORMS)}')
-        self.ni,widths = ni,[ni] + [ndf*min(2**i, 8) for i in range(len(strides))]
-        convs = [disc_conv(a, b, NORMS[norm] if i else None, stride) for i,(a,b,stride) in enumerate(zip(widths, widths[1:], strides))]
-        pad = [nn.ZeroPad2d((1,0,1,0))] if zero_pad else []
+        if norm not in NORMS:
+            raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORMS)}')
+        self.ni, widths = ni, [ni] + [ndf * min(2**i, 8) for i in range(len(strides))]
+        convs = [
+            disc_conv(a, b, NORMS[norm] if i else None, stride)
+            for i, (a, b, stride) in enumerate(zip(widths, widths[1:], strides))
+        ]
+        pad = [nn.ZeroPad2d((1, 0, 1, 0))] if zero_pad else []
         self.layers = nn.Sequential(*convs, *pad, nn.Conv2d(widths[-1], 1, 4, padding=1, bias=not zero_pad))
-    def forward(self, x, y): return self.layers(pair(x, y, self.ni))
+
+    def forward(self, x, y):
+        return self.layers(pair(x, y, self.ni))

@@ -10,11 +10,13 @@ __all__ = ['ADAM', 'PRESETS', 'DISCS', 'NETWORKS', 'TAKE_PART', 'T4', 'SMALL', '
 # %% ../nbs/extras/22_recipes.ipynb #bf37b356
 import os
 import shutil
-import torch
 from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
+
+import torch
 from torch.utils.flop_counter import FlopCounterMode
+
 from .images import BadInput, photo_files, sample_folder
 from .lab import SPACES
 from .models import build, find, predict, read_model
@@ -23,178 +25,268 @@ from .training import train
 from .unet import REPORTS, report
 
 # %% ../nbs/extras/22_recipes.ipynb #3bc92eb8
-ADAM = dict(wd=0., betas=[.5,.999], schedule='constant')
+ADAM = dict(wd=0.0, betas=[0.5, 0.999], schedule='constant')
 
-def adversary(disc:str, **how) -> dict:
+
+def adversary(disc: str, **how) -> dict:
     "The setting that lets a discriminator take part."
     return dict(callbacks=[['colorlab.gan:Adversary', dict(disc=disc) | how]])
 
-def patches(ni:int, **how) -> dict:
+
+def patches(ni: int, **how) -> dict:
     "A PatchGAN over `ni` channels takes part."
-    args = {k: how.pop(k) for k in list(how) if k in ('strides','norm','zero_pad')}
+    args = {k: how.pop(k) for k in list(how) if k in ('strides', 'norm', 'zero_pad')}
     return adversary('colorlab.pix2pix:PatchGAN', args=dict(ni=ni) | args, **how)
 
-PRESETS = { # name -> rows of the reports, generator, and everything else
-    'R0-lab': ('R0.5, R0.6, R0.8–R0.10', 'r0-lab-gan', ADAM | dict(loss='mse', lr=1e-4, bs=16, epochs=100) | adversary('colorlab.gan:DeepCNN', l1_weight=1000., lr=1e-4, real=[.9,1.], fake=[0.,.1], g_first=True)),
-    'R0-pix2pix': ('R0.4, R0.11–R0.14', 'r0-pix2pix', ADAM | dict(lr=5e-4, bs=16, epochs=100) | patches(6, strides=[2,2,2,2], norm='instance', zero_pad=True, loss='lsgan', lr=5e-4)),
+
+PRESETS = {  # name -> rows of the reports, generator, and everything else
+    'R0-lab': (
+        'R0.5, R0.6, R0.8–R0.10',
+        'r0-lab-gan',
+        ADAM
+        | dict(loss='mse', lr=1e-4, bs=16, epochs=100)
+        | adversary('colorlab.gan:DeepCNN', l1_weight=1000.0, lr=1e-4, real=[0.9, 1.0], fake=[0.0, 0.1], g_first=True),
+    ),
+    'R0-pix2pix': (
+        'R0.4, R0.11–R0.14',
+        'r0-pix2pix',
+        ADAM
+        | dict(lr=5e-4, bs=16, epochs=100)
+        | patches(6, strides=[2, 2, 2, 2], norm='instance', zero_pad=True, loss='lsgan', lr=5e-4),
+    ),
     'R1': ('R1.2–R1.6', 'r1-unet', ADAM | dict(lr=2e-4, bs=16, epochs=100) | patches(3)),
-    'R2-unet': ('R2.2–R2.5, R2.8, R2.9', 'r2-unet', ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=.5) | patches(3)),
-    'R2-autoencoder': ('R2.2–R2.4, R2.6, R2.8, R2.9', 'r2-autoencoder', ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=.5) | patches(3)),
-    'R2-resnet': ('R2.2–R2.4, R2.7–R2.9', 'r2-resnet', ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=.5) | patches(3)),
+    'R2-unet': ('R2.2–R2.5, R2.8, R2.9', 'r2-unet', ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=0.5) | patches(3)),
+    'R2-autoencoder': (
+        'R2.2–R2.4, R2.6, R2.8, R2.9',
+        'r2-autoencoder',
+        ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=0.5) | patches(3),
+    ),
+    'R2-resnet': ('R2.2–R2.4, R2.7–R2.9', 'r2-resnet', ADAM | dict(lr=2e-4, bs=16, epochs=45, vflip=0.5) | patches(3)),
     'R3': ('R3.1–R3.7', 'r3-unet', ADAM | dict(lr=2e-4, bs=16, epochs=20) | patches(3)),
     'R4-koala': ('R4.3–R4.6', 'r4-koala', ADAM | dict(loss='mse', lr=1e-3, bs=16, epochs=100)),
     'R4-unet': ('R4.3, R4.7', 'r4-unet', ADAM | dict(loss='mse', lr=1e-3, bs=16, epochs=100)),
-    'R4-cgan': ('R4.3, R4.7–R4.10', 'r4-unet', ADAM | dict(lr=2e-4, bs=16, epochs=150) | adversary('colorlab.gan:MLPDisc', loss='minimax', l1_weight=50.))}
+    'R4-cgan': (
+        'R4.3, R4.7–R4.10',
+        'r4-unet',
+        ADAM | dict(lr=2e-4, bs=16, epochs=150) | adversary('colorlab.gan:MLPDisc', loss='minimax', l1_weight=50.0),
+    ),
+}
 
 # %% ../nbs/extras/22_recipes.ipynb #e89d4cd3
-DISCS = { # short name -> row of the reports, class, its arguments
-    'deep-cnn': ('R0.6', 'colorlab.gan:DeepCNN', {}), 'resnet18': ('R0.7', 'colorlab.gan:TimmDisc', {}), 'mlp': ('R4.8', 'colorlab.gan:MLPDisc', {}),
-    'patch': ('R1.4, R2.8, R3.5', 'colorlab.pix2pix:PatchGAN', {}), 'patch-94': ('R0.12', 'colorlab.pix2pix:PatchGAN', dict(strides=[2,2,2,2], norm='instance', zero_pad=True))}
+DISCS = {  # short name -> row of the reports, class, its arguments
+    'deep-cnn': ('R0.6', 'colorlab.gan:DeepCNN', {}),
+    'resnet18': ('R0.7', 'colorlab.gan:TimmDisc', {}),
+    'mlp': ('R4.8', 'colorlab.gan:MLPDisc', {}),
+    'patch': ('R1.4, R2.8, R3.5', 'colorlab.pix2pix:PatchGAN', {}),
+    'patch-94': ('R0.12', 'colorlab.pix2pix:PatchGAN', dict(strides=[2, 2, 2, 2], norm='instance', zero_pad=True)),
+}
+
 
 def fitted(
-    wanted:dict # settings with a space and a size
+    wanted: dict,  # settings with a space and a size
 ) -> dict:
     "The same settings, their discriminators built for that space and size."
-    if not wanted.get('callbacks'): return wanted
-    s,callbacks = SPACES[wanted['space']],[]
-    for name,how in wanted.get('callbacks', []):
+    if not wanted.get('callbacks'):
+        return wanted
+    s, callbacks = SPACES[wanted['space']], []
+    for name, how in wanted.get('callbacks', []):
         if name == 'colorlab.gan:Adversary':
             args = how.get('args', {}) | dict(ni=s.nx + s.ny)
             how = how | dict(args=args | (dict(size=wanted['size']) if how['disc'] == 'colorlab.gan:DeepCNN' else {}))
         callbacks.append([name, how])
     return wanted | dict(callbacks=callbacks)
 
+
 def with_adversary(
-    wanted:dict, # settings with a space and a size
-    disc:str=None, # of `DISCS`, or "module:Class"; by default the one that takes part already, or patch
-    **how # see `colorlab.gan.Adversary`
+    wanted: dict,  # settings with a space and a size
+    disc: str = None,  # of `DISCS`, or "module:Class"; by default the one that takes part already, or patch
+    **how,  # see `colorlab.gan.Adversary`
 ) -> dict:
     "The same settings with a discriminator, or with another one, or with one that learns otherwise."
     others = [c for c in wanted.get('callbacks', []) if c[0] != 'colorlab.gan:Adversary']
     now = next((c[1] for c in wanted.get('callbacks', []) if c[0] == 'colorlab.gan:Adversary'), {})
     if disc or not now:
-        _,address,args = DISCS.get(disc or 'patch', ('', disc, {}))
-        if ':' not in address: raise BadInput(f'{disc}: is no discriminator; choose from {", ".join(DISCS)}, or give module:Class')
+        _, address, args = DISCS.get(disc or 'patch', ('', disc, {}))
+        if ':' not in address:
+            raise BadInput(f'{disc}: is no discriminator; choose from {", ".join(DISCS)}, or give module:Class')
         now = now | dict(disc=address, args=args)
     return fitted(wanted | dict(callbacks=[*others, ['colorlab.gan:Adversary', now | how]]))
 
 # %% ../nbs/extras/22_recipes.ipynb #7e770a32
-NETWORKS = { # short name -> lesson, class, where pretrained weights come from
-    'cnn': ('cnn', 'colorlab.cnn:CNN', None), 'autoencoder': ('cnn', 'colorlab.cnn:Autoencoder', None),
-    'koala': ('koala', 'colorlab.koala:Koala', 'colorlab.koala:lite0_classifier'), 'resnet': ('unet', 'colorlab.unet:ResNetGenerator', None),
-    'unet': ('unet', 'colorlab.unet:UNet', None), 'lite0-unet': ('unet', 'colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder'),
-    'superres': ('superres', 'colorlab.superres:SuperRes', None), 'lite': ('lite', 'colorlab.lite:Lite', 'colorlab.unet:lite0_encoder')}
+NETWORKS = {  # short name -> lesson, class, where pretrained weights come from
+    'cnn': ('cnn', 'colorlab.cnn:CNN', None),
+    'autoencoder': ('cnn', 'colorlab.cnn:Autoencoder', None),
+    'koala': ('koala', 'colorlab.koala:Koala', 'colorlab.koala:lite0_classifier'),
+    'resnet': ('unet', 'colorlab.unet:ResNetGenerator', None),
+    'unet': ('unet', 'colorlab.unet:UNet', None),
+    'lite0-unet': ('unet', 'colorlab.unet:TimmUNet', 'colorlab.unet:lite0_encoder'),
+    'superres': ('superres', 'colorlab.superres:SuperRes', None),
+    'lite': ('lite', 'colorlab.lite:Lite', 'colorlab.unet:lite0_encoder'),
+}
 
-TAKE_PART = {'colorlab.lite:Lite': [['colorlab.augment:Hinting', {}], ['colorlab.augment:Aging', {}], ['colorlab.lite:Rebalance', {}]]} # without which a network does not learn all that it can
+TAKE_PART = {
+    'colorlab.lite:Lite': [
+        ['colorlab.augment:Hinting', {}],
+        ['colorlab.augment:Aging', {}],
+        ['colorlab.lite:Rebalance', {}],
+    ]
+}  # without which a network does not learn all that it can
+
 
 def network(
-    name:str, # of `NETWORKS` or of `colorlab.unet.REPORTS`, or "module:Class"
-    space:str=None # by default lab, or the report's
-) -> dict: # a part of `Settings`: arch, args, init and space at least
+    name: str,  # of `NETWORKS` or of `colorlab.unet.REPORTS`, or "module:Class"
+    space: str = None,  # by default lab, or the report's
+) -> dict:  # a part of `Settings`: arch, args, init and space at least
     "How to build a network for a space; `BadInput` with the names there are."
-    if name in REPORTS: return report(name, space)
-    _,arch,init = NETWORKS.get(name, ('', name, None))
-    if ':' not in arch: raise BadInput(f'{name}: is no architecture; choose from {", ".join([*NETWORKS, *REPORTS])}, or give module:Class')
-    s = SPACES.get(space or 'lab') # one that is not known is refused by `train`
+    if name in REPORTS:
+        return report(name, space)
+    _, arch, init = NETWORKS.get(name, ('', name, None))
+    if ':' not in arch:
+        raise BadInput(
+            f'{name}: is no architecture; choose from {", ".join([*NETWORKS, *REPORTS])}, or give module:Class'
+        )
+    s = SPACES.get(space or 'lab')  # one that is not known is refused by `train`
     args = dict(ni=s.nx, no=s.ny) | (dict(times=s.times) if s.times > 1 else {}) if s else {}
-    return dict(arch=arch, args=args, init=init, space=space or 'lab') | ({'callbacks': TAKE_PART[arch]} if arch in TAKE_PART else {})
+    return dict(arch=arch, args=args, init=init, space=space or 'lab') | (
+        {'callbacks': TAKE_PART[arch]} if arch in TAKE_PART else {}
+    )
 
 # %% ../nbs/extras/22_recipes.ipynb #596e7748
 def preset(
-    name:str, # as in `PRESETS`
-    space:str=None, # another than the report's
-    **changes # of the settings
-) -> dict: # arguments of `colorlab.training.train`, but for the photos
+    name: str,  # as in `PRESETS`
+    space: str = None,  # another than the report's
+    **changes,  # of the settings
+) -> dict:  # arguments of `colorlab.training.train`, but for the photos
     "A report's system as settings; `BadInput` with the names there are."
-    if name not in PRESETS: raise BadInput(f'{name}: is no preset; choose from {", ".join(PRESETS)}')
-    _,generator,how = PRESETS[name]
+    if name not in PRESETS:
+        raise BadInput(f'{name}: is no preset; choose from {", ".join(PRESETS)}')
+    _, generator, how = PRESETS[name]
     return fitted(report(generator, space) | how | changes)
+
 
 def catalog() -> str:
     "Every preset, network, generator and discriminator with its rows or its lesson, as text."
-    lines = lambda title,rows: [title] + [f'  {name:16}{row}' for name,row in rows.items()]
-    return '\n'.join(lines('presets', {n: p[0] for n,p in PRESETS.items()}) + lines('networks', {n: f'lesson {l}' for n,(l,_,_) in NETWORKS.items()}) + lines('generators', {n: r['row'] for n,r in REPORTS.items()})
-                     + lines('discriminators', {n: d[0] for n,d in DISCS.items()}))
+    lines = lambda title, rows: [title] + [f'  {name:16}{row}' for name, row in rows.items()]
+    return '\n'.join(
+        lines('presets', {n: p[0] for n, p in PRESETS.items()})
+        + lines('networks', {n: f'lesson {l}' for n, (l, _, _) in NETWORKS.items()})
+        + lines('generators', {n: r['row'] for n, r in REPORTS.items()})
+        + lines('discriminators', {n: d[0] for n, d in DISCS.items()})
+    )
 
 # %% ../nbs/extras/22_recipes.ipynb #a065fe42
-T4 = .4 * 8.1e12 # operations a second in float32
+T4 = 0.4 * 8.1e12  # operations a second in float32
 
-def discriminators(wanted:dict) -> list: # of their arguments
+
+def discriminators(wanted: dict) -> list:  # of their arguments
     "What takes part in a system as an adversary."
-    return [how for _,how in wanted.get('callbacks', []) if 'disc' in how]
+    return [how for _, how in wanted.get('callbacks', []) if 'disc' in how]
+
 
 def operations(
-    wanted:dict # settings of a system
-) -> float: # for one photo in one epoch
+    wanted: dict,  # settings of a system
+) -> float:  # for one photo in one epoch
     "What one photo costs: forward and backward, of the generator and of a discriminator that looks three times."
-    s,size = SPACES[wanted['space']],wanted['size']
-    x,y = torch.zeros(2, s.nx, size//s.times, size//s.times, device='meta'),torch.zeros(2, s.ny, size, size, device='meta')
+    s, size = SPACES[wanted['space']], wanted['size']
+    x, y = (
+        torch.zeros(2, s.nx, size // s.times, size // s.times, device='meta'),
+        torch.zeros(2, s.ny, size, size, device='meta'),
+    )
     with torch.device('meta'), FlopCounterMode(display=False) as count:
         predict(build(wanted['arch'], wanted['args']), x).sum().backward()
         for disc in discriminators(wanted):
             disc = build(disc['disc'], disc.get('args'))
-            for _ in range(3): disc(x, y).sum().backward()
+            for _ in range(3):
+                disc(x, y).sum().backward()
     return count.get_total_flops() / 2
 
+
 def estimate(
-    wanted:dict, photos:int # in an epoch
+    wanted: dict,
+    photos: int,  # in an epoch
 ) -> str:
     "Hours on a T4, in words."
-    hours = operations(wanted)*photos*wanted['epochs'] / T4 / 3600
-    return f'{photos:,} photos, {wanted["epochs"]} epochs: about {hours:.1f} hours on a T4 (estimated from {operations(wanted)/1e9:.0f} billion operations a photo)'
+    hours = operations(wanted) * photos * wanted['epochs'] / T4 / 3600
+    return f'{photos:,} photos, {wanted["epochs"]} epochs: about {hours:.1f} hours on a T4 (estimated from {operations(wanted) / 1e9:.0f} billion operations a photo)'
 
 # %% ../nbs/extras/22_recipes.ipynb #2192088f
-SMALL = bool(os.environ.get('IN_TEST')) # set by nbdev-test
-SMALL_PHOTOS,SMALL_EPOCHS = (int(os.environ.get(f'COLORLAB_SMALL_{k}', n)) for k,n in (('PHOTOS', 8), ('EPOCHS', 1))) # more, where there is to be something to look at
+SMALL = bool(os.environ.get('IN_TEST'))  # set by nbdev-test
+SMALL_PHOTOS, SMALL_EPOCHS = (
+    int(os.environ.get(f'COLORLAB_SMALL_{k}', n)) for k, n in (('PHOTOS', 8), ('EPOCHS', 1))
+)  # more, where there is to be something to look at
+
 
 def narrower(
-    wanted:dict, # settings of a system
-    by:int # divide the channels of networks by this
+    wanted: dict,  # settings of a system
+    by: int,  # divide the channels of networks by this
 ) -> dict:
     "The same system with fewer channels; pretrained networks keep theirs."
+
     def thin(address, args, names):
-        sizes = {k: p.default for k,p in signature(find(address)).parameters.items()} | args
-        return args | {k: [max(4, n//by) for n in sizes[k]] if k == 'widths' else max(4, sizes[k]//by) for k in names if k in sizes}
-    callbacks = [[name, how | dict(args=thin(how['disc'], how['args'], ('ndf','widths'))) if 'disc' in how else how] for name,how in wanted.get('callbacks', [])]
+        sizes = {k: p.default for k, p in signature(find(address)).parameters.items()} | args
+        return args | {
+            k: [max(4, n // by) for n in sizes[k]] if k == 'widths' else max(4, sizes[k] // by)
+            for k in names
+            if k in sizes
+        }
+
+    callbacks = [
+        [name, how | dict(args=thin(how['disc'], how['args'], ('ndf', 'widths'))) if 'disc' in how else how]
+        for name, how in wanted.get('callbacks', [])
+    ]
     return wanted | dict(args=thin(wanted['arch'], wanted['args'], ('nf',)), callbacks=callbacks)
 
+
 def shrunk(
-    wanted:dict # settings of a system
+    wanted: dict,  # settings of a system
 ) -> dict:
     "The same system with an eighth of its channels and a bolder rate, for one epoch of a few photos; a classifier that needs no network."
     small = narrower(wanted, 8)
-    if 'classifier' in small['args']: small |= dict(args=small['args'] | dict(classifier='tf_efficientnet_lite0'), init='colorlab.koala:lite0_classifier')
-    return small | dict(epochs=SMALL_EPOCHS, bs=3 if SMALL_PHOTOS < 32 else 8, lr=4*small['lr'])
+    if 'classifier' in small['args']:
+        small |= dict(
+            args=small['args'] | dict(classifier='tf_efficientnet_lite0'), init='colorlab.koala:lite0_classifier'
+        )
+    return small | dict(epochs=SMALL_EPOCHS, bs=3 if SMALL_PHOTOS < 32 else 8, lr=4 * small['lr'])
+
 
 def few_photos(
-    folder, # to be made
-    n:int=SMALL_PHOTOS
+    folder,  # to be made
+    n: int = SMALL_PHOTOS,
 ) -> str:
     "Some photos of the sample in a folder of their own."
-    files = [f for f in photo_files(sample_folder()) if f.startswith('scenes')][::256//n]
-    for f in files: (Path(folder)/f).parent.mkdir(parents=True, exist_ok=True); shutil.copy(sample_folder()/f, Path(folder)/f)
+    files = [f for f in photo_files(sample_folder()) if f.startswith('scenes')][:: 256 // n]
+    for f in files:
+        (Path(folder) / f).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample_folder() / f, Path(folder) / f)
     return str(folder)
 
 # %% ../nbs/extras/22_recipes.ipynb #d6c2be13
 def fine_tune(
-    model, # a run, or a .safetensors file
-    data, # a folder of your color photos
-    out, # folder of the new run
-    epochs:int=10, lr:float=5e-4, **changes # see `colorlab.runs.Settings`
+    model,  # a run, or a .safetensors file
+    data,  # a folder of your color photos
+    out,  # folder of the new run
+    epochs: int = 10,
+    lr: float = 5e-4,
+    **changes,  # see `colorlab.runs.Settings`
 ):
     "Go on from a trained model on one's own photos, in one call; returns the learner (R3.8, R4.16)."
-    path = Path(model)/'model.safetensors' if Path(model).is_dir() else Path(model)
-    _,header = read_model(path)
-    same = {k: header[k] for k in ('arch','args','space','size')} | dict(callbacks=TAKE_PART.get(header['arch'], []))
+    path = Path(model) / 'model.safetensors' if Path(model).is_dir() else Path(model)
+    _, header = read_model(path)
+    same = {k: header[k] for k in ('arch', 'args', 'space', 'size')} | dict(callbacks=TAKE_PART.get(header['arch'], []))
     return train(out, data=str(data), warm_start=str(path.resolve()), epochs=epochs, lr=lr, **same | changes)
 
 # %% ../nbs/extras/22_recipes.ipynb #de771025
 def nogan(
-    alone, # a run whose generator learned without an adversary
-    out, # folder of the new run
-    disc:str='patch', head_start:int=100, # batches in which only the discriminator learns
-    epochs:int=1, l1_weight:float=10., **changes # see `colorlab.runs.Settings`
+    alone,  # a run whose generator learned without an adversary
+    out,  # folder of the new run
+    disc: str = 'patch',
+    head_start: int = 100,  # batches in which only the discriminator learns
+    epochs: int = 1,
+    l1_weight: float = 10.0,
+    **changes,  # see `colorlab.runs.Settings`
 ):
     "Discriminator alone, then a short game with the generator of an earlier run; returns the learner."
-    before = asdict(Run(alone).settings()) | dict(init=None, warm_start=str(Path(alone).resolve()), schedule='constant', epochs=epochs)
+    before = asdict(Run(alone).settings()) | dict(
+        init=None, warm_start=str(Path(alone).resolve()), schedule='constant', epochs=epochs
+    )
     return train(out, **with_adversary(before | changes, disc, head_start=head_start, l1_weight=l1_weight))

@@ -7,70 +7,82 @@ __all__ = ['LOSSES', 'PRECISIONS', 'Settings', 'autocast', 'Run', 'changed_setti
 
 # %% ../nbs/07_runs.ipynb #e0f225a5
 import json
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from pathlib import Path
+
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields
 from filelock import FileLock, Timeout
-from functools import partial
-from pathlib import Path
+
+from .data import Manifest
 from .images import BadInput, whole_file
 from .lab import SPACES
-from .data import Manifest
 
 # %% ../nbs/07_runs.ipynb #9af3d562
 @dataclass
 class Settings:
     "Everything that decides how a run goes. What is not in here must not matter."
-    arch:str                    # "module:Class"
-    data:str                    # folder of photos
-    listing:str|None = None     # a CSV file that says more about them, see `colorlab.data.read_listing`
-    args:dict = field(default_factory=dict) # of the architecture
-    init:str|None = None        # "module:function" that fills pretrained weights into the new model
-    warm_start:str|None = None  # a run or a .safetensors file whose weights fill the new model
-    freeze:str|None = None      # a regular expression: weights with such names do not learn
-    callbacks:list = field(default_factory=list) # ["module:Class", {arguments}] of what else takes part, see `make_callbacks`
-    space:str = 'lab'           # see `colorlab.lab.SPACES`
-    size:int = 128              # pixels, both sides
-    bs:int = 16                 # photos in a batch
-    epochs:int = 10
-    lr:float = 3e-3             # largest learning rate
-    slow:float = 1.             # the first of the model's `groups()` learns at `slow*lr`
-    schedule:str = 'one-cycle'  # or constant
-    loss:str = 'l1'             # see `LOSSES`; a network with a method `loss` uses that
-    wd:float = .01              # weight decay
-    betas:list|None = None      # of Adam; by default 0.9, which one-cycle moves, and 0.999
-    precision:str = 'float32'   # or bf16, fp16
-    channels_last:bool = False
-    hflip:float = .5
-    vflip:float = 0.
-    margin:float = 1.12         # short side of a training photo, in crops
-    train:float|int = .8        # share or count of photos, where the folder brings no split
-    val:int|None = None
-    sample_epochs:list = field(default_factory=lambda: [1,2,5,10,20,50,100,200,300]) # and the last
-    seed:int = 42
-    version:int = 1             # of this list
+
+    arch: str  # "module:Class"
+    data: str  # folder of photos
+    listing: str | None = None  # a CSV file that says more about them, see `colorlab.data.read_listing`
+    args: dict = field(default_factory=dict)  # of the architecture
+    init: str | None = None  # "module:function" that fills pretrained weights into the new model
+    warm_start: str | None = None  # a run or a .safetensors file whose weights fill the new model
+    freeze: str | None = None  # a regular expression: weights with such names do not learn
+    callbacks: list = field(
+        default_factory=list
+    )  # ["module:Class", {arguments}] of what else takes part, see `make_callbacks`
+    space: str = 'lab'  # see `colorlab.lab.SPACES`
+    size: int = 128  # pixels, both sides
+    bs: int = 16  # photos in a batch
+    epochs: int = 10
+    lr: float = 3e-3  # largest learning rate
+    slow: float = 1.0  # the first of the model's `groups()` learns at `slow*lr`
+    schedule: str = 'one-cycle'  # or constant
+    loss: str = 'l1'  # see `LOSSES`; a network with a method `loss` uses that
+    wd: float = 0.01  # weight decay
+    betas: list | None = None  # of Adam; by default 0.9, which one-cycle moves, and 0.999
+    precision: str = 'float32'  # or bf16, fp16
+    channels_last: bool = False
+    hflip: float = 0.5
+    vflip: float = 0.0
+    margin: float = 1.12  # short side of a training photo, in crops
+    train: float | int = 0.8  # share or count of photos, where the folder brings no split
+    val: int | None = None
+    sample_epochs: list = field(default_factory=lambda: [1, 2, 5, 10, 20, 50, 100, 200, 300])  # and the last
+    seed: int = 42
+    version: int = 1  # of this list
 
     def __post_init__(self):
-        choices = dict(space=SPACES, schedule=('one-cycle','constant'), loss=LOSSES, precision=PRECISIONS)
-        for name,known in choices.items():
+        choices = dict(space=SPACES, schedule=('one-cycle', 'constant'), loss=LOSSES, precision=PRECISIONS)
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise BadInput(f'{name} "{getattr(self, name)}" is not known: choose from {", ".join(known)}')
-        for name in ('size','bs','epochs'):
-            if getattr(self, name) < 1: raise BadInput(f'{name} is {getattr(self, name)}: it must be 1 at least')
-        for name in ('args','callbacks','betas'): # as they will be read back: tuples become lists
-            try: setattr(self, name, json.loads(json.dumps(getattr(self, name))))
-            except TypeError as e: raise BadInput(f'{name} cannot be written down ({e}): give numbers, words and lists of them') from e
-        if self.margin < 1: raise BadInput(f'margin is {self.margin}: a photo cannot be smaller than its crop, give 1 or more')
-        if self.size % 8: raise BadInput(f'size is {self.size}: give a multiple of 8')
+        for name in ('size', 'bs', 'epochs'):
+            if getattr(self, name) < 1:
+                raise BadInput(f'{name} is {getattr(self, name)}: it must be 1 at least')
+        for name in ('args', 'callbacks', 'betas'):  # as they will be read back: tuples become lists
+            try:
+                setattr(self, name, json.loads(json.dumps(getattr(self, name))))
+            except TypeError as e:
+                raise BadInput(f'{name} cannot be written down ({e}): give numbers, words and lists of them') from e
+        if self.margin < 1:
+            raise BadInput(f'margin is {self.margin}: a photo cannot be smaller than its crop, give 1 or more')
+        if self.size % 8:
+            raise BadInput(f'size is {self.size}: give a multiple of 8')
 
-LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=.02)}
+
+LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=0.02)}
 PRECISIONS = {'float32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
+
 def autocast(
-    device:str, # its type: cpu, cuda …
-    precision:str # of `PRECISIONS`
+    device: str,  # its type: cpu, cuda …
+    precision: str,  # of `PRECISIONS`
 ):
     "For networks beside the one that learns: compute as a training of this precision does."
     return torch.autocast(device, PRECISIONS[precision], enabled=precision != 'float32')
@@ -78,64 +90,98 @@ def autocast(
 # %% ../nbs/07_runs.ipynb #0d7015f5
 class Run:
     "A folder that holds everything about one training."
-    def __init__(self, folder): self.folder = Path(folder)
-    def __truediv__(self, name): return self.folder/name
-    def exists(self): return (self/'settings.json').exists()
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __truediv__(self, name):
+        return self.folder / name
+
+    def exists(self):
+        return (self / 'settings.json').exists()
 
     def check_free(self):
         "`BadInput` if the folder already holds something."
-        if self.exists(): raise BadInput(f'{self.folder}: holds a run already; resume it (--resume), or choose another folder')
-        started = {'.lock', 'samples', 'checkpoints', 'manifest.csv'} # what `create` leaves if it is killed before its last line
-        if self.folder.is_dir() and any(f.name not in started or (f.is_dir() and any(f.iterdir())) for f in self.folder.iterdir()):
+        if self.exists():
+            raise BadInput(f'{self.folder}: holds a run already; resume it (--resume), or choose another folder')
+        started = {
+            '.lock',
+            'samples',
+            'checkpoints',
+            'manifest.csv',
+        }  # what `create` leaves if it is killed before its last line
+        if self.folder.is_dir() and any(
+            f.name not in started or (f.is_dir() and any(f.iterdir())) for f in self.folder.iterdir()
+        ):
             raise BadInput(f'{self.folder}: is not empty; choose another folder for the run')
 
-    def create(self, settings:Settings, manifest:Manifest):
+    def create(self, settings: Settings, manifest: Manifest):
         "Start the folder with its settings and its photos."
         self.check_free()
-        for name in ('samples','checkpoints'): (self/name).mkdir(parents=True, exist_ok=True)
-        manifest.save(self/'manifest.csv')
+        for name in ('samples', 'checkpoints'):
+            (self / name).mkdir(parents=True, exist_ok=True)
+        manifest.save(self / 'manifest.csv')
         self.save(settings)
 
-    def save(self, settings:Settings):
-        with whole_file(self/'settings.json') as part: part.write_text(json.dumps(asdict(settings), indent=2))
+    def save(self, settings: Settings):
+        with whole_file(self / 'settings.json') as part:
+            part.write_text(json.dumps(asdict(settings), indent=2))
 
     def settings(self) -> Settings:
         "The settings of a run; `BadInput` if the folder holds none that this version understands."
-        if not self.exists(): raise BadInput(f'{self.folder}: holds no run to resume')
-        stored = json.loads((self/'settings.json').read_text())
-        if stored.get('version') != Settings.version or not {'arch','data'} <= set(stored) <= {f.name for f in fields(Settings)}:
+        if not self.exists():
+            raise BadInput(f'{self.folder}: holds no run to resume')
+        stored = json.loads((self / 'settings.json').read_text())
+        if stored.get('version') != Settings.version or not {'arch', 'data'} <= set(stored) <= {
+            f.name for f in fields(Settings)
+        }:
             raise BadInput(f'{self.folder}: was written by another version of colorlab; start a new run')
         return Settings(**stored)
 
-    def history(self) -> pd.DataFrame: return pd.read_csv(self/'history.csv')
-    def floors(self) -> pd.DataFrame: return pd.read_csv(self/'floors.csv', index_col=0)
-    def checkpoints(self) -> list: # oldest first
-        return sorted((self/'checkpoints').glob('epoch-*.pt'))
+    def history(self) -> pd.DataFrame:
+        return pd.read_csv(self / 'history.csv')
+
+    def floors(self) -> pd.DataFrame:
+        return pd.read_csv(self / 'floors.csv', index_col=0)
+
+    def checkpoints(self) -> list:  # oldest first
+        return sorted((self / 'checkpoints').glob('epoch-*.pt'))
 
     def lock(self):
         "To be held while training; `BadInput` if another process holds it."
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self/'.lock')
-        try: held = lock.acquire(timeout=0)
-        except Timeout: raise BadInput(f'{self.folder}: another process is training here') from None
-        except NotImplementedError: # some network disks, Drive among them
+        lock = FileLock(self / '.lock')
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            raise BadInput(f'{self.folder}: another process is training here') from None
+        except NotImplementedError:  # some network disks, Drive among them
             print(f'{self.folder}: this disk knows no locks; see to it that only one process trains here')
             held = nullcontext()
-        for part in self.folder.rglob('.*.part'): part.unlink() # what a killed process was writing
+        for part in self.folder.rglob('.*.part'):
+            part.unlink()  # what a killed process was writing
         return held
 
 # %% ../nbs/07_runs.ipynb #783854cc
 def changed_settings(
-    stored:Settings, # of the run so far
-    wanted:dict # what the caller asks for now
+    stored: Settings,  # of the run so far
+    wanted: dict,  # what the caller asks for now
 ) -> Settings:
     "The settings to go on with; `BadInput` if what is asked for would make another run of it."
     new = Settings(**(asdict(stored) | wanted))
     for name in wanted:
         value = getattr(new, name)
-        if getattr(stored, name) == value or name == 'data': continue # photos may move; their fingerprints are checked
-        if name != 'epochs': raise BadInput(f'this run was started with {name} {getattr(stored, name)} and cannot go on with {value}: start a new run')
-        if stored.schedule != 'constant': raise BadInput(f'a {stored.schedule} schedule is planned for {stored.epochs} epochs and has ended by then: '
-                                                         'start a new run, or use a constant schedule where you mean to go on')
-        if value < stored.epochs: raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
+        if getattr(stored, name) == value or name == 'data':
+            continue  # photos may move; their fingerprints are checked
+        if name != 'epochs':
+            raise BadInput(
+                f'this run was started with {name} {getattr(stored, name)} and cannot go on with {value}: start a new run'
+            )
+        if stored.schedule != 'constant':
+            raise BadInput(
+                f'a {stored.schedule} schedule is planned for {stored.epochs} epochs and has ended by then: '
+                'start a new run, or use a constant schedule where you mean to go on'
+            )
+        if value < stored.epochs:
+            raise BadInput(f'the run is planned for {stored.epochs} epochs already: it cannot become shorter')
     return new

@@ -10,175 +10,268 @@ __all__ = ['STEPS', 'fit', 'places', 'losses', 'measure', 'Entrant', 'floor_entr
 import contextlib
 import hashlib
 import json
-import numpy as np
-import pandas as pd
 import sqlite3
-import torch
-from PIL import Image, ImageOps
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image, ImageOps
 from tqdm.auto import tqdm
+
+from .data import Manifest
 from .images import BadInput, img_to_rgb, open_photo, photo_files, rgb_to_img
 from .lab import rgb_to_lab
-from .data import Manifest
 from .metrics import ab_rmse, colorfulness, floors, psnr
 from .perceptual import Judge, ciede2000, colorfulness_abs, ssim
 
 # %% ../nbs/16_scoring.ipynb #afb40ce4
 def fit(
-    img:Image.Image,
-    size:int, # of the square; 0 keeps the picture as it is
-    squash:bool=False # only to repeat the reports
+    img: Image.Image,
+    size: int,  # of the square; 0 keeps the picture as it is
+    squash: bool = False,  # only to repeat the reports
 ) -> Image.Image:
     "The part of a photo that is judged."
-    if not size: return img
-    if squash: return img.resize((size, size), Image.LANCZOS)
+    if not size:
+        return img
+    if squash:
+        return img.resize((size, size), Image.LANCZOS)
     return ImageOps.fit(img, (size, size), Image.LANCZOS)
 
 # %% ../nbs/16_scoring.ipynb #ee0a189d
-STEPS = dict(hue=12, chroma=8, lightness=8) # of 30°, of 12 units of Lab, of 12.5
+STEPS = dict(hue=12, chroma=8, lightness=8)  # of 30°, of 12 units of Lab, of 12.5
+
 
 def places(
-    lab:np.ndarray # (3, H, W)
-) -> dict: # name -> integers (H, W)
+    lab: np.ndarray,  # (3, H, W)
+) -> dict:  # name -> integers (H, W)
     "Which step of hue, chroma and lightness each pixel belongs to."
     chroma = np.hypot(lab[1], lab[2])
-    return dict(hue=np.round(np.degrees(np.arctan2(lab[2], lab[1]))/30).astype(int) % 12,
-                chroma=(chroma/12).astype(int).clip(0, 7), lightness=(lab[0]/12.5).astype(int).clip(0, 7))
+    return dict(
+        hue=np.round(np.degrees(np.arctan2(lab[2], lab[1])) / 30).astype(int) % 12,
+        chroma=(chroma / 12).astype(int).clip(0, 7),
+        lightness=(lab[0] / 12.5).astype(int).clip(0, 7),
+    )
 
-def losses(pred_lab:np.ndarray, targ_lab:np.ndarray) -> dict: # for each of STEPS: [pixels, sum of squared ab errors]; and chromas, 16×16 counts
+
+def losses(
+    pred_lab: np.ndarray, targ_lab: np.ndarray
+) -> dict:  # for each of STEPS: [pixels, sum of squared ab errors]; and chromas, 16×16 counts
     "Where color is lost, as sums that can be added up over pictures. Nearly neutral pixels (chroma under 6) have no hue to speak of."
-    error,at = ((pred_lab - targ_lab)[1:]**2).mean(0),places(targ_lab)
-    true,got = (np.hypot(x[1], x[2]) for x in (targ_lab, pred_lab))
+    error, at = ((pred_lab - targ_lab)[1:] ** 2).mean(0), places(targ_lab)
+    true, got = (np.hypot(x[1], x[2]) for x in (targ_lab, pred_lab))
     seen = dict(hue=true >= 6, chroma=np.ones_like(true, bool), lightness=np.ones_like(true, bool))
-    sums = {k: [np.bincount(at[k][seen[k]], w, n).round(3).tolist() for w in (None, error[seen[k]])] for k,n in STEPS.items()}
+    sums = {
+        k: [np.bincount(at[k][seen[k]], w, n).round(3).tolist() for w in (None, error[seen[k]])]
+        for k, n in STEPS.items()
+    }
     counts = np.histogram2d(true.ravel(), got.ravel(), bins=16, range=[(0, 96), (0, 96)])[0]
     return sums | dict(chromas=counts.astype(int).tolist())
 
+
 def measure(
-    pred, targ, # float32 (3, H, W) in 0..1
-    pair:Judge=None # a judge of pairs
+    pred,
+    targ,  # float32 (3, H, W) in 0..1
+    pair: Judge = None,  # a judge of pairs
 ) -> dict:
     "Everything about one prediction; `BadInput` if the two do not fit or hold no numbers."
-    pred,targ = (np.asarray(x, np.float32) for x in (pred, targ))
-    if pred.shape != targ.shape: raise BadInput(f'the prediction is {pred.shape[2]}×{pred.shape[1]}, the truth {targ.shape[2]}×{targ.shape[1]}: they must be of one size')
-    p,t = (torch.from_numpy(x)[None] for x in (pred, targ))
-    row = dict(psnr=psnr(p, t, peak=1.).item(), mse=float(((pred - targ).astype(np.float64)**2).mean()), ab_rmse=ab_rmse(p, t).item(), ciede2000=ciede2000(pred, targ), ssim=ssim(pred, targ),
-               cf=colorfulness(p).item(), cf_truth=colorfulness(t).item(), cf_abs=colorfulness_abs(p).item())
-    lab = rgb_to_lab(pred),rgb_to_lab(targ)
+    pred, targ = (np.asarray(x, np.float32) for x in (pred, targ))
+    if pred.shape != targ.shape:
+        raise BadInput(
+            f'the prediction is {pred.shape[2]}×{pred.shape[1]}, the truth {targ.shape[2]}×{targ.shape[1]}: they must be of one size'
+        )
+    p, t = (torch.from_numpy(x)[None] for x in (pred, targ))
+    row = dict(
+        psnr=psnr(p, t, peak=1.0).item(),
+        mse=float(((pred - targ).astype(np.float64) ** 2).mean()),
+        ab_rmse=ab_rmse(p, t).item(),
+        ciede2000=ciede2000(pred, targ),
+        ssim=ssim(pred, targ),
+        cf=colorfulness(p).item(),
+        cf_truth=colorfulness(t).item(),
+        cf_abs=colorfulness_abs(p).item(),
+    )
+    lab = rgb_to_lab(pred), rgb_to_lab(targ)
     moved = np.abs(lab[0][0] - lab[1][0])
     row |= dict(moved=float(moved.mean()), moved_most=float(moved.max()), losses=losses(*lab))
-    if pair: row['perceptual'] = pair.see(*((255*x).round().byte() for x in (p, t))).item()
+    if pair:
+        row['perceptual'] = pair.see(*((255 * x).round().byte() for x in (p, t))).item()
     return row
 
 # %% ../nbs/16_scoring.ipynb #c5bb5459
 @dataclass
 class Entrant:
     "Somebody who colors photos."
+
     name: str
-    paint: Callable # file, truth (3, H, W) float32 in 0..1 -> the same shape
+    paint: Callable  # file, truth (3, H, W) float32 in 0..1 -> the same shape
     mark: Callable  # file -> text that changes when the picture would
-    drawn_in: Callable = lambda targ: None # truth -> share of pixels whose color sRGB lacks, where that is known
+    drawn_in: Callable = lambda targ: None  # truth -> share of pixels whose color sRGB lacks, where that is known
+
 
 def floor_entrants(
-    train_ab # mean a and b of the training photos
+    train_ab,  # mean a and b of the training photos
 ) -> list:
     "Gray, mean-ab and random-ab."
+
     def painter(name):
         def paint(file, targ):
             seed = int(hashlib.sha256(file.encode()).hexdigest()[:8], 16)
             return floors(torch.from_numpy(targ)[None], train_ab, seed)[name][0].numpy()
+
         return paint
+
     ab = np.round(np.asarray(train_ab, float), 6).tolist()
-    return [Entrant(n, painter(n), lambda file, n=n: f'{n} {ab if n == "mean-ab" else ""}') for n in ('gray','mean-ab','random-ab')]
+    return [
+        Entrant(n, painter(n), lambda file, n=n: f'{n} {ab if n == "mean-ab" else ""}')
+        for n in ('gray', 'mean-ab', 'random-ab')
+    ]
+
 
 def model_entrants(
-    name:str, colorizer, # a `colorlab.colorizer.Colorizer`
-    vividness=1. # see its `color_pixels`
-) -> list: # one, or two for a model that paints in RGB
+    name: str,
+    colorizer,  # a `colorlab.colorizer.Colorizer`
+    vividness=1.0,  # see its `color_pixels`
+) -> list:  # one, or two for a model that paints in RGB
     "A model as it paints, and with the lightness kept where that is not the same."
-    how = ({} if vividness == 1 else dict(vividness=vividness)) | (dict(looks=colorizer.looks) if len(colorizer.looks) > 1 else {})
+    how = ({} if vividness == 1 else dict(vividness=vividness)) | (
+        dict(looks=colorizer.looks) if len(colorizer.looks) > 1 else {}
+    )
     mark = json.dumps(colorizer.mark | how, sort_keys=True)
-    @lru_cache(maxsize=1) # for each photo two ask
-    def said(pixels:bytes, size): return colorizer.answers(Image.frombytes('RGB', size, pixels))
-    def asked(targ): return (img := rgb_to_img(targ)),said(img.tobytes(), img.size)
+
+    @lru_cache(maxsize=1)  # for each photo two ask
+    def said(pixels: bytes, size):
+        return colorizer.answers(Image.frombytes('RGB', size, pixels))
+
+    def asked(targ):
+        return (img := rgb_to_img(targ)), said(img.tobytes(), img.size)
+
     def kept(file, targ):
-        img,answers = asked(targ)
+        img, answers = asked(targ)
         return img_to_rgb(colorizer.colorize(img, vividness, answers=answers))
+
     def drawn_in(targ):
-        img,answers = asked(targ)
+        img, answers = asked(targ)
         return colorizer.drawn_in(img, vividness, answers)
-    def raw(file, targ): return colorizer.paint(rgb_to_img(targ))
-    if colorizer.space.name == 'lab': return [Entrant(name, kept, lambda file: f'kept {mark}', drawn_in)]
-    return [Entrant(name, raw, lambda file: f'raw {mark}'), Entrant(f'{name}, L kept', kept, lambda file: f'kept {mark}')]
+
+    def raw(file, targ):
+        return colorizer.paint(rgb_to_img(targ))
+
+    if colorizer.space.name == 'lab':
+        return [Entrant(name, kept, lambda file: f'kept {mark}', drawn_in)]
+    return [
+        Entrant(name, raw, lambda file: f'raw {mark}'),
+        Entrant(f'{name}, L kept', kept, lambda file: f'kept {mark}'),
+    ]
+
 
 def folder_entrant(
-    folder, # pictures that any program colored, named like the truths but for their suffix
-    manifest:Manifest, files:list, size:int=256, squash:bool=False
+    folder,  # pictures that any program colored, named like the truths but for their suffix
+    manifest: Manifest,
+    files: list,
+    size: int = 256,
+    squash: bool = False,
 ) -> Entrant:
     "Pictures of another program. `BadInput` at once if one is missing or of another size."
-    found = {Path(f).with_suffix('').as_posix(): Path(folder)/f for f in photo_files(folder)}
+    found = {Path(f).with_suffix('').as_posix(): Path(folder) / f for f in photo_files(folder)}
     lost = [f for f in files if Path(f).with_suffix('').as_posix() not in found]
-    if lost: raise BadInput(f'{folder}: has no picture for {len(lost)} of {len(files)} truths, {lost[0]} among them; name them like the truths')
+    if lost:
+        raise BadInput(
+            f'{folder}: has no picture for {len(lost)} of {len(files)} truths, {lost[0]} among them; name them like the truths'
+        )
     where = {f: found[Path(f).with_suffix('').as_posix()] for f in files}
+
     def paint(file, targ):
-        img,true = open_photo(where[file]),open_photo(manifest.folder/file).size
-        if img.size == true: return img_to_rgb(fit(img, size, squash))
-        if img.size == (targ.shape[2], targ.shape[1]): return img_to_rgb(img)
-        raise BadInput(f'{where[file]}: is {img.width}×{img.height}, but its truth is {true[0]}×{true[1]}: color photos at their own size, or at the size that is judged')
+        img, true = open_photo(where[file]), open_photo(manifest.folder / file).size
+        if img.size == true:
+            return img_to_rgb(fit(img, size, squash))
+        if img.size == (targ.shape[2], targ.shape[1]):
+            return img_to_rgb(img)
+        raise BadInput(
+            f'{where[file]}: is {img.width}×{img.height}, but its truth is {true[0]}×{true[1]}: color photos at their own size, or at the size that is judged'
+        )
+
     return Entrant(Path(folder).name, paint, lambda file: hashlib.sha256(where[file].read_bytes()).hexdigest())
 
 # %% ../nbs/16_scoring.ipynb #2dc165d8
 class Scores:
     "Rows of `measure` on disk, and the features of the crowd's judge."
+
     def __init__(self, path):
         self.path = Path(path)
-        with self.db() as db: db.execute('create table if not exists scores (key primary key, row, features)')
+        with self.db() as db:
+            db.execute('create table if not exists scores (key primary key, row, features)')
 
     @contextlib.contextmanager
     def db(self):
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as db, db: yield db
-        except sqlite3.OperationalError as e: raise BadInput(f'{self.path}: cannot be written ({e}); choose another --out') from e
-        except sqlite3.DatabaseError as e: raise BadInput(f'{self.path}: is no table of scores ({e}); delete it') from e
+            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                yield db
+        except sqlite3.OperationalError as e:
+            raise BadInput(f'{self.path}: cannot be written ({e}); choose another --out') from e
+        except sqlite3.DatabaseError as e:
+            raise BadInput(f'{self.path}: is no table of scores ({e}); delete it') from e
 
-    def get(self, key:str): # (row, features) or None
-        with self.db() as db: found = db.execute('select row, features from scores where key = ?', (key,)).fetchone()
+    def get(self, key: str):  # (row, features) or None
+        with self.db() as db:
+            found = db.execute('select row, features from scores where key = ?', (key,)).fetchone()
         return found and (json.loads(found[0]), np.frombuffer(found[1], np.float32))
 
-    def put(self, key:str, row:dict, features:np.ndarray):
-        with self.db() as db: db.execute('replace into scores values (?,?,?)', (key, json.dumps(row), features.astype(np.float32).tobytes()))
+    def put(self, key: str, row: dict, features: np.ndarray):
+        with self.db() as db:
+            db.execute(
+                'replace into scores values (?,?,?)', (key, json.dumps(row), features.astype(np.float32).tobytes())
+            )
 
 # %% ../nbs/16_scoring.ipynb #421af20f
-def judge_one(entrant:Entrant, file:str, targ:np.ndarray, pair:Judge|None, crowd:Judge|None) -> tuple: # row, features
+def judge_one(
+    entrant: Entrant, file: str, targ: np.ndarray, pair: Judge | None, crowd: Judge | None
+) -> tuple:  # row, features
     "Let somebody color one photo and measure it."
     pred = np.asarray(entrant.paint(file, targ), np.float32)
-    try: row = measure(pred, targ, pair)
-    except BadInput as e: raise BadInput(f'{entrant.name}, {file}: {e}') from e
+    try:
+        row = measure(pred, targ, pair)
+    except BadInput as e:
+        raise BadInput(f'{entrant.name}, {file}: {e}') from e
     row['drawn_in'] = entrant.drawn_in(targ)
-    features = crowd.see(torch.from_numpy((255*pred).round().astype(np.uint8))[None])[0].numpy() if crowd else np.empty(0)
-    return row,features
+    features = (
+        crowd.see(torch.from_numpy((255 * pred).round().astype(np.uint8))[None])[0].numpy() if crowd else np.empty(0)
+    )
+    return row, features
+
 
 def all_scores(
-    entrants:list, rows:pd.DataFrame, # of a manifest: file, sha256
-    folder, scores:Scores, size:int, squash:bool, pair:Judge|None, crowd:Judge|None
-) -> tuple: # table with a row for each picture and entrant, and name -> features (N, D)
+    entrants: list,
+    rows: pd.DataFrame,  # of a manifest: file, sha256
+    folder,
+    scores: Scores,
+    size: int,
+    squash: bool,
+    pair: Judge | None,
+    crowd: Judge | None,
+) -> tuple:  # table with a row for each picture and entrant, and name -> features (N, D)
     "Measure what is not measured yet, and collect everything. The truth takes part, for its colorfulness and its crowd."
     how = f'1 {size} {squash} {pair and pair.name} {crowd and crowd.name}'
     truth = Entrant('truth', lambda file, targ: targ, lambda file: 'truth')
-    table,features = [],{e.name: [] for e in (*entrants, truth)}
+    table, features = [], {e.name: [] for e in (*entrants, truth)}
     for r in tqdm(list(rows.itertuples()), desc='judging', unit='photo'):
-        keys = {e.name: hashlib.sha256(f'{how} {r.sha256} {e.mark(r.file)}'.encode()).hexdigest() for e in (*entrants, truth)}
-        found,targ = {name: scores.get(key) for name,key in keys.items()},None
+        keys = {
+            e.name: hashlib.sha256(f'{how} {r.sha256} {e.mark(r.file)}'.encode()).hexdigest()
+            for e in (*entrants, truth)
+        }
+        found, targ = {name: scores.get(key) for name, key in keys.items()}, None
         for e in (*entrants, truth):
             if found[e.name] is None:
-                if targ is None: targ = img_to_rgb(fit(open_photo(Path(folder)/r.file), size, squash))
-                with torch.inference_mode(): found[e.name] = judge_one(e, r.file, targ, pair, crowd)
+                if targ is None:
+                    targ = img_to_rgb(fit(open_photo(Path(folder) / r.file), size, squash))
+                with torch.inference_mode():
+                    found[e.name] = judge_one(e, r.file, targ, pair, crowd)
                 scores.put(keys[e.name], *found[e.name])
-            row,seen = found[e.name]
+            row, seen = found[e.name]
             table.append(dict(file=r.file, who=e.name) | row)
             features[e.name].append(seen)
-    return pd.DataFrame(table),{name: np.stack(f) for name,f in features.items()}
+    return pd.DataFrame(table), {name: np.stack(f) for name, f in features.items()}

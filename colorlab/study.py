@@ -7,11 +7,13 @@ __all__ = ['TRUTH', 'KINDS', 'SEATS', 'Kind', 'kind_of', 'indicator', 'simulate'
            'share', 'variants_of', 'seating', 'seat_table', 'power_of', 'plan_raters']
 
 # %% ../nbs/18_study.ipynb #adc9923e
-import numpy as np
-import pandas as pd
 from dataclasses import dataclass
 from itertools import permutations
+
+import numpy as np
+import pandas as pd
 from scipy import stats
+
 from .images import BadInput
 
 # %% ../nbs/18_study.ipynb #f5e9619b
@@ -21,196 +23,280 @@ TRUTH = 'truth'
 @dataclass(frozen=True)
 class Kind:
     "A way to ask, and what to expect of the answers before there are any."
+
     question: str
-    choices: dict   # what is stored -> what the rater reads
-    find: float     # the smallest difference that matters: points, or a share of answers
-    margin: float   # versions closer than this count as equal
-    spread: dict    # standard deviations: of raters, photos, tastes (a rater for a version), pictures (a photo in a version), answers
-    ordinal: bool=False
-    middle: float=.5
+    choices: dict  # what is stored -> what the rater reads
+    find: float  # the smallest difference that matters: points, or a share of answers
+    margin: float  # versions closer than this count as equal
+    spread: dict  # standard deviations: of raters, photos, tastes (a rater for a version), pictures (a photo in a version), answers
+    ordinal: bool = False
+    middle: float = 0.5
+
 
 KINDS = {
-    'rating': Kind('How real do the colors of this picture look?', {'1': 'not at all real', '2': '', '3': '', '4': '', '5': 'completely real'}, .5, .5,
-                   dict(rater=.4, photo=.5, taste=.2, picture=.4, answer=.8), ordinal=True, middle=3.5),
-    'real': Kind('Is this a real color photograph, or was it colorized?', {'real': 'real', 'colorized': 'colorized'}, .2, .1,
-                 dict(rater=.1, photo=.1, taste=.05, picture=.1, answer=.47)),
-    'pair': Kind('Which of the two pictures has the more real colors?', {'A': 'picture A', 'B': 'picture B'}, .1, .1,
-                 dict(rater=.05, photo=0., taste=0., picture=.1, answer=.49))}
+    'rating': Kind(
+        'How real do the colors of this picture look?',
+        {'1': 'not at all real', '2': '', '3': '', '4': '', '5': 'completely real'},
+        0.5,
+        0.5,
+        dict(rater=0.4, photo=0.5, taste=0.2, picture=0.4, answer=0.8),
+        ordinal=True,
+        middle=3.5,
+    ),
+    'real': Kind(
+        'Is this a real color photograph, or was it colorized?',
+        {'real': 'real', 'colorized': 'colorized'},
+        0.2,
+        0.1,
+        dict(rater=0.1, photo=0.1, taste=0.05, picture=0.1, answer=0.47),
+    ),
+    'pair': Kind(
+        'Which of the two pictures has the more real colors?',
+        {'A': 'picture A', 'B': 'picture B'},
+        0.1,
+        0.1,
+        dict(rater=0.05, photo=0.0, taste=0.0, picture=0.1, answer=0.49),
+    ),
+}
 
-def kind_of(name:str) -> Kind:
+
+def kind_of(name: str) -> Kind:
     "A kind by its name."
-    if name not in KINDS: raise BadInput(f'{name}: is no kind of study; choose from {", ".join(KINDS)}')
+    if name not in KINDS:
+        raise BadInput(f'{name}: is no kind of study; choose from {", ".join(KINDS)}')
     return KINDS[name]
 
 # %% ../nbs/18_study.ipynb #52ce0ea5
 def indicator(
-    *labels # one or more columns of the same length
-) -> np.ndarray: # (answers, groups) of zeros and ones
+    *labels,  # one or more columns of the same length
+) -> np.ndarray:  # (answers, groups) of zeros and ones
     "Which answers belong to which group; with two columns, to which pair of groups."
-    codes = pd.DataFrame({i: np.asarray(l) for i,l in enumerate(labels)}).groupby(list(range(len(labels))), sort=False).ngroup()
-    return np.eye(codes.max()+1)[codes]
+    codes = (
+        pd.DataFrame({i: np.asarray(l) for i, l in enumerate(labels)})
+        .groupby(list(range(len(labels))), sort=False)
+        .ngroup()
+    )
+    return np.eye(codes.max() + 1)[codes]
+
 
 def simulate(
-    table:pd.DataFrame, # rater, photo, version: who sees what
-    better:dict,        # version -> how much higher than the middle its answers are
-    rng, n:int=1,       # so many studies at once
-    kind:str='rating', spread:dict|None=None # what is not as the kind expects
-) -> np.ndarray: # (answers, n): 1..5, or 0 and 1
+    table: pd.DataFrame,  # rater, photo, version: who sees what
+    better: dict,  # version -> how much higher than the middle its answers are
+    rng,
+    n: int = 1,  # so many studies at once
+    kind: str = 'rating',
+    spread: dict | None = None,  # what is not as the kind expects
+) -> np.ndarray:  # (answers, n): 1..5, or 0 and 1
     "Answers of raters whose truth is known."
     k = kind_of(kind)
     sd = k.spread | (spread or {})
-    groups = dict(rater=[table.rater], photo=[table.photo], taste=[table.rater, table.version], picture=[table.photo, table.version])
-    y = (k.middle + table.version.map(better).to_numpy(float))[:,None] + np.zeros((1, n))
-    for name,labels in groups.items():
+    groups = dict(
+        rater=[table.rater],
+        photo=[table.photo],
+        taste=[table.rater, table.version],
+        picture=[table.photo, table.version],
+    )
+    y = (k.middle + table.version.map(better).to_numpy(float))[:, None] + np.zeros((1, n))
+    for name, labels in groups.items():
         z = indicator(*labels)
         y += z @ rng.normal(0, sd[name], (z.shape[1], n))
-    if not k.ordinal: return (rng.random(y.shape) < y).astype(float)
+    if not k.ordinal:
+        return (rng.random(y.shape) < y).astype(float)
     return (y + rng.normal(0, sd['answer'], y.shape)).round().clip(1, 5)
 
 # %% ../nbs/18_study.ipynb #04b2d05a
 def basis(
-    x:np.ndarray # (n, columns)
-) -> np.ndarray: # (n, rank), orthonormal
+    x: np.ndarray,  # (n, columns)
+) -> np.ndarray:  # (n, rank), orthonormal
     "Columns that span the same space."
-    values,vectors = np.linalg.eigh(x.T @ x)
-    keep = values > 1e-9*values[-1]
-    return x @ vectors[:,keep] / np.sqrt(values[keep])
+    values, vectors = np.linalg.eigh(x.T @ x)
+    keep = values > 1e-9 * values[-1]
+    return x @ vectors[:, keep] / np.sqrt(values[keep])
+
 
 class Layout:
     "What a design allows to know about one number: its weights, its variance, and how well that variance can be known."
-    def __init__(self,
-        target,             # what the number multiplies in each answer: 1 for one version and 0 for the other, or 1 for a mean
-        absorbed:list,      # `indicator`s of what is taken out first
-        random:list         # `indicator`s of what was drawn by lot, besides the single answers
+
+    def __init__(
+        self,
+        target,  # what the number multiplies in each answer: 1 for one version and 0 for the other, or 1 for a mean
+        absorbed: list,  # `indicator`s of what is taken out first
+        random: list,  # `indicator`s of what was drawn by lot, besides the single answers
     ):
-        target = np.asarray(target, float)[:,None]
+        target = np.asarray(target, float)[:, None]
         nuisance = basis(np.hstack(absorbed)) if absorbed else np.zeros((len(target), 0))
         t = target - nuisance @ (nuisance.T @ target)
-        if (t**2).sum() < 1e-6: raise BadInput('the design cannot tell the versions apart: no rater has seen both')
-        self.w,self.fixed = (t/(t**2).sum())[:,0],np.hstack([nuisance, t/np.sqrt((t**2).sum())])
-        self.z,self.block = np.hstack(random),np.repeat(range(len(random)), [z.shape[1] for z in random])
+        if (t**2).sum() < 1e-6:
+            raise BadInput('the design cannot tell the versions apart: no rater has seen both')
+        self.w, self.fixed = (t / (t**2).sum())[:, 0], np.hstack([nuisance, t / np.sqrt((t**2).sum())])
+        self.z, self.block = np.hstack(random), np.repeat(range(len(random)), [z.shape[1] for z in random])
         self.whole = basis(np.hstack([self.fixed, self.z]))
         self.df = len(target) - self.whole.shape[1]
-        if self.df < 1: raise BadInput('there are too few answers to tell chance from taste; more raters, or more photos')
+        if self.df < 1:
+            raise BadInput('there are too few answers to tell chance from taste; more raters, or more photos')
         self.moments()
 
-    def blocks(self, values) -> np.ndarray: # summed over the groups of each random part
-        return np.stack([values[self.block == k].sum(0) for k in range(self.block[-1]+1)])
+    def blocks(self, values) -> np.ndarray:  # summed over the groups of each random part
+        return np.stack([values[self.block == k].sum(0) for k in range(self.block[-1] + 1)])
 
     def moments(self):
         "What to expect of the sums of squares, and how they vary, for parts of size one."
         b = self.z.T @ self.z - (self.z.T @ self.fixed) @ (self.fixed.T @ self.z)
-        spreads = np.stack([b[:,self.block == k] @ b[self.block == k] for k in range(self.block[-1]+1)] + [b]) # covariances of group sums
+        spreads = np.stack(
+            [b[:, self.block == k] @ b[self.block == k] for k in range(self.block[-1] + 1)] + [b]
+        )  # covariances of group sums
         self.expected = self.blocks(np.stack([np.diag(c) for c in spreads], 1))
-        self.direct = np.append(self.blocks((self.z.T @ self.w)**2), self.w @ self.w)
-        if np.linalg.cond(self.expected[:,:-1]) > 1e6: raise BadInput('the answers are too few to tell raters, pictures and chance apart; it takes several raters, and several photos of each version')
-        of_sums = np.linalg.solve(self.expected[:,:-1].T, self.direct[:-1])
-        self.of_answers = self.direct[-1] - of_sums @ self.expected[:,-1]
-        weighted = of_sums[self.block][:,None] * spreads
+        self.direct = np.append(self.blocks((self.z.T @ self.w) ** 2), self.w @ self.w)
+        if np.linalg.cond(self.expected[:, :-1]) > 1e6:
+            raise BadInput(
+                'the answers are too few to tell raters, pictures and chance apart; it takes several raters, and several photos of each version'
+            )
+        of_sums = np.linalg.solve(self.expected[:, :-1].T, self.direct[:-1])
+        self.of_answers = self.direct[-1] - of_sums @ self.expected[:, -1]
+        weighted = of_sums[self.block][:, None] * spreads
         self.unsure = np.array([[(x * y.T).sum() for y in weighted] for x in weighted])
 
-    def variance(self,
-        parts # variances (random parts + answers, ...)
-    ) -> tuple: # variance of the number, and Satterthwaite's degrees of freedom
+    def variance(
+        self,
+        parts,  # variances (random parts + answers, ...)
+    ) -> tuple:  # variance of the number, and Satterthwaite's degrees of freedom
         "How far the number would move if everything were drawn again."
         var = np.tensordot(self.direct, parts, 1)
-        noise = np.einsum('i...,ij,j...->...', parts, self.unsure, parts) + (self.of_answers*parts[-1])**2/self.df
-        return var, np.where(noise > 0, var**2/np.maximum(noise, 1e-300), self.df)[()]
+        noise = np.einsum('i...,ij,j...->...', parts, self.unsure, parts) + (self.of_answers * parts[-1]) ** 2 / self.df
+        return var, np.where(noise > 0, var**2 / np.maximum(noise, 1e-300), self.df)[()]
 
-    def __call__(self,
-        y # (answers,), or (answers, studies)
+    def __call__(
+        self,
+        y,  # (answers,), or (answers, studies)
     ) -> 'Estimate':
         "Estimate the number, its error and the degrees of freedom."
         y = np.asarray(y, float)
-        answers = ((y - self.whole @ (self.whole.T @ y))**2).sum(0) / self.df
-        sums = self.blocks((self.z.T @ (y - self.fixed @ (self.fixed.T @ y)))**2)
-        rest = sums - np.multiply.outer(self.expected[:,-1], answers)
-        parts = np.concatenate([np.linalg.solve(self.expected[:,:-1], rest).clip(0), answers[None]])
-        var,df = self.variance(parts)
+        answers = ((y - self.whole @ (self.whole.T @ y)) ** 2).sum(0) / self.df
+        sums = self.blocks((self.z.T @ (y - self.fixed @ (self.fixed.T @ y))) ** 2)
+        rest = sums - np.multiply.outer(self.expected[:, -1], answers)
+        parts = np.concatenate([np.linalg.solve(self.expected[:, :-1], rest).clip(0), answers[None]])
+        var, df = self.variance(parts)
         return Estimate(self.w @ y, np.sqrt(var), df, parts)
 
 # %% ../nbs/18_study.ipynb #3c14345f
 @dataclass
 class Estimate:
     "A number with its standard error and degrees of freedom; arrays hold many."
+
     value: float
     error: float
     df: float
-    parts: np.ndarray # variances of what was drawn by lot
+    parts: np.ndarray  # variances of what was drawn by lot
 
-    def p(self, null=0.) -> float: return 2*stats.t.sf(abs(self.value - null)/self.error, self.df)
-    def interval(self, level=.95) -> tuple:
-        half = stats.t.isf((1-level)/2, self.df)*self.error
+    def p(self, null=0.0) -> float:
+        return 2 * stats.t.sf(abs(self.value - null) / self.error, self.df)
+
+    def interval(self, level=0.95) -> tuple:
+        half = stats.t.isf((1 - level) / 2, self.df) * self.error
         return self.value - half, self.value + half
-    def equivalence_p(self, margin:float, null=0.) -> float: # two one-sided tests
+
+    def equivalence_p(self, margin: float, null=0.0) -> float:  # two one-sided tests
         "How surely the number is closer to `null` than `margin`."
-        return stats.t.sf((margin - abs(self.value - null))/self.error, self.df)
+        return stats.t.sf((margin - abs(self.value - null)) / self.error, self.df)
+
 
 def difference(
-    table:pd.DataFrame, # rater, photo, version
-    a:str, b:str        # versions; the table holds others too perhaps, `rows` says which answers count
-) -> tuple: # a `Layout` of b minus a, and which rows it is for
+    table: pd.DataFrame,  # rater, photo, version
+    a: str,
+    b: str,  # versions; the table holds others too perhaps, `rows` says which answers count
+) -> tuple:  # a `Layout` of b minus a, and which rows it is for
     "The crossed analysis of two versions, whether they show the same photos or different ones."
     rows = table.version.isin([a, b]).to_numpy()
     t = table[rows]
-    if len(t) == 0 or t.version.nunique() < 2: raise BadInput(f'there are no answers about both {a} and {b}')
+    if len(t) == 0 or t.version.nunique() < 2:
+        raise BadInput(f'there are no answers about both {a} and {b}')
     same_photos = t.groupby('photo').version.nunique().mean() > 1.5
     taken_out = [indicator(t.rater)] + ([indicator(t.photo)] if same_photos else [])
     return Layout(t.version == b, taken_out, [indicator(t.rater, t.version), indicator(t.photo, t.version)]), rows
 
-def share(table:pd.DataFrame) -> Layout: # of rater, photo
+
+def share(table: pd.DataFrame) -> Layout:  # of rater, photo
     "The crossed analysis of a mean: of all raters, about all photos."
     return Layout(np.ones(len(table)), [], [indicator(table.rater), indicator(table.photo)])
 
 # %% ../nbs/18_study.ipynb #b49a40f6
 def variants_of(
-    kind:str, versions:list # names
-) -> list[tuple]: # what one trial can show of a photo
+    kind: str,
+    versions: list,  # names
+) -> list[tuple]:  # what one trial can show of a photo
     "One version of the photo; or, in pairs, two of them in both orders."
     return list(permutations(versions, 2 if kind == 'pair' else 1))
 
+
 def seating(
-    photos:int, variants:int, seats:int, rng
-) -> list[list]: # for each seat, (photo, variant) in the order shown
+    photos: int, variants: int, seats: int, rng
+) -> list[list]:  # for each seat, (photo, variant) in the order shown
     "A Latin square of photos and variants; orders are drawn by lot and used forward and backward."
-    start,plan = rng.permutation(photos),[]
+    start, plan = rng.permutation(photos), []
     for seat in range(seats):
-        if seat % (2*variants) < variants: # the second half of a block mirrors the first
+        if seat % (2 * variants) < variants:  # the second half of a block mirrors the first
             order = rng.permutation(photos)
             plan.append([(p, (start[p] + seat) % variants) for p in order])
-        else: plan.append([(p, v) for p,v in plan[seat - variants][::-1]])
+        else:
+            plan.append([(p, v) for p, v in plan[seat - variants][::-1]])
     return plan
 
+
 def seat_table(
-    plan:list, variants:list # of `seating` and `variants_of`
-) -> pd.DataFrame: # rater, photo, version; for pairs the version is one of two, in the order of the names
+    plan: list,
+    variants: list,  # of `seating` and `variants_of`
+) -> pd.DataFrame:  # rater, photo, version; for pairs the version is one of two, in the order of the names
     "The design as a table, before anybody has answered."
-    return pd.DataFrame([(seat, p, ' or '.join(sorted(variants[v]))) for seat,trials in enumerate(plan) for p,v in trials], columns=['rater','photo','version'])
+    return pd.DataFrame(
+        [(seat, p, ' or '.join(sorted(variants[v]))) for seat, trials in enumerate(plan) for p, v in trials],
+        columns=['rater', 'photo', 'version'],
+    )
 
 # %% ../nbs/18_study.ipynb #116b302b
-SEATS = 240 # nobody who asks for more has asked the right question
+SEATS = 240  # nobody who asks for more has asked the right question
 
-def power_of(
-    kind:str, photos:int, versions:int, raters:int, find:float, spread:dict
-) -> float: # 0..1
+
+def power_of(kind: str, photos: int, versions: int, raters: int, find: float, spread: dict) -> float:  # 0..1
     "How often such a study would find such a difference between two versions, at the 5 % level."
     names = [f'v{i}' for i in range(versions)]
     variants = variants_of(kind, names)
     table = seat_table(seating(photos, len(variants), raters, np.random.default_rng(0)), variants)
-    if kind == 'pair': layout,parts = share(table[table.version == 'v0 or v1']),('rater','picture','answer')
-    else: layout,parts = difference(table, 'v0', 'v1')[0],('taste','picture','answer')
-    var,df = layout.variance(np.array([spread[p]**2 for p in parts]))
-    return float(1 - stats.nct.cdf(stats.t.isf(.025, df), df, find/np.sqrt(var)))
+    if kind == 'pair':
+        layout, parts = share(table[table.version == 'v0 or v1']), ('rater', 'picture', 'answer')
+    else:
+        layout, parts = difference(table, 'v0', 'v1')[0], ('taste', 'picture', 'answer')
+    var, df = layout.variance(np.array([spread[p] ** 2 for p in parts]))
+    return float(1 - stats.nct.cdf(stats.t.isf(0.025, df), df, find / np.sqrt(var)))
+
 
 def plan_raters(
-    kind:str, photos:int, versions:int=2, # the truth is one of them
-    find:float|None=None, power:float=.8, spread:dict|None=None
-) -> dict: # raters, power, and what was assumed
+    kind: str,
+    photos: int,
+    versions: int = 2,  # the truth is one of them
+    find: float | None = None,
+    power: float = 0.8,
+    spread: dict | None = None,
+) -> dict:  # raters, power, and what was assumed
     "The fewest raters that give the wanted power; `BadInput` if no number of raters does."
     k = kind_of(kind)
-    find,spread,step = find or k.find,k.spread | (spread or {}),2*len(variants_of(kind, range(versions)))
-    def at(steps): return power_of(kind, photos, versions, steps*step, find, spread)
-    low,high = 0,max(SEATS//step, 1)
-    if at(high) < power: raise BadInput(f'with {photos} photos even {high*step} raters would find a difference of {find:g} in {at(high):.0%} of such studies only: take more photos, or look for a larger difference')
-    while high - low > 1: low,high = ((low+high)//2, high) if at((low+high)//2) < power else (low, (low+high)//2)
-    return dict(raters=high*step, power=round(at(high), 3), photos=photos, versions=versions, find=find, wanted=power, spread=spread)
+    find, spread, step = find or k.find, k.spread | (spread or {}), 2 * len(variants_of(kind, range(versions)))
+
+    def at(steps):
+        return power_of(kind, photos, versions, steps * step, find, spread)
+
+    low, high = 0, max(SEATS // step, 1)
+    if at(high) < power:
+        raise BadInput(
+            f'with {photos} photos even {high * step} raters would find a difference of {find:g} in {at(high):.0%} of such studies only: take more photos, or look for a larger difference'
+        )
+    while high - low > 1:
+        low, high = ((low + high) // 2, high) if at((low + high) // 2) < power else (low, (low + high) // 2)
+    return dict(
+        raters=high * step,
+        power=round(at(high), 3),
+        photos=photos,
+        versions=versions,
+        find=find,
+        wanted=power,
+        spread=spread,
+    )

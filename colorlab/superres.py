@@ -6,9 +6,11 @@
 __all__ = ['SuperRes', 'tiles']
 
 # %% ../nbs/extras/25_superres.ipynb #b0447053
-import torch
 from itertools import product
+
+import torch
 from torch import nn
+
 from .images import BadInput
 from .metrics import bicubic
 from .unet import Residual
@@ -16,31 +18,47 @@ from .unet import Residual
 # %% ../nbs/extras/25_superres.ipynb #7d8328b6
 class SuperRes(nn.Module):
     "Enlarge L: bicubically, plus what residual blocks at the small size find to add (R3.11)."
-    def __init__(self,
-        ni:int=1, no:int=1, # channels of `x` and `y`: both are L
-        times:int=2, # as the space: 2 for sr2, 4 for sr4
-        nf:int=32, blocks:int=8, # channels, residual blocks
-        noise:float=0. # in training, up to so much noise is added to `x`: 0.04 is two units of L*
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 1,  # channels of `x` and `y`: both are L
+        times: int = 2,  # as the space: 2 for sr2, 4 for sr4
+        nf: int = 32,
+        blocks: int = 8,  # channels, residual blocks
+        noise: float = 0.0,  # in training, up to so much noise is added to `x`: 0.04 is two units of L*
     ):
         super().__init__()
-        if (ni, no) != (1, 1): raise BadInput('SuperRes enlarges L and colors nothing: train it in the space sr2 or sr4')
-        self.times,self.noise,self.reach = times,noise,2 + 2*blocks
-        self.layers = nn.Sequential(nn.Conv2d(1, nf, 3, padding=1), *(Residual(nf, norm=None) for _ in range(blocks)),
-                                    nn.Conv2d(nf, times**2, 3, padding=1), nn.PixelShuffle(times))
-        for p in self.layers[-2].parameters(): nn.init.zeros_(p) # begins as bicubic
+        if (ni, no) != (1, 1):
+            raise BadInput('SuperRes enlarges L and colors nothing: train it in the space sr2 or sr4')
+        self.times, self.noise, self.reach = times, noise, 2 + 2 * blocks
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, nf, 3, padding=1),
+            *(Residual(nf, norm=None) for _ in range(blocks)),
+            nn.Conv2d(nf, times**2, 3, padding=1),
+            nn.PixelShuffle(times),
+        )
+        for p in self.layers[-2].parameters():
+            nn.init.zeros_(p)  # begins as bicubic
+
     def forward(self, x):
-        if self.training and self.noise: x = x + self.noise*torch.rand_like(x[:, :, :1, :1])*torch.randn_like(x)
+        if self.training and self.noise:
+            x = x + self.noise * torch.rand_like(x[:, :, :1, :1]) * torch.randn_like(x)
         return bicubic(x, self.times) + self.layers(x)
 
 # %% ../nbs/extras/25_superres.ipynb #6ab10272
 def tiles(
-    h:int, w:int, # of the small picture
-    times:int, reach:int, # of the network
-    side:int=256 # of a tile, in small pixels
+    h: int,
+    w: int,  # of the small picture
+    times: int,
+    reach: int,  # of the network
+    side: int = 256,  # of a tile, in small pixels
 ):
     "Tile by tile: what to look at of the small picture, what to keep of that when it is enlarged, and where it belongs; each (rows, columns)."
     for corner in product(range(0, h, side), range(0, w, side)):
-        spans = [(a, min(a + side, n), max(a - reach, 0)) for a,n in zip(corner, (h, w))]
-        yield (tuple(slice(start, b + reach) for a,b,start in spans),
-               tuple(slice(times*(a - start), times*(b - start)) for a,b,start in spans),
-               tuple(slice(times*a, times*b) for a,b,start in spans))
+        spans = [(a, min(a + side, n), max(a - reach, 0)) for a, n in zip(corner, (h, w))]
+        yield (
+            tuple(slice(start, b + reach) for a, b, start in spans),
+            tuple(slice(times * (a - start), times * (b - start)) for a, b, start in spans),
+            tuple(slice(times * a, times * b) for a, b, start in spans),
+        )

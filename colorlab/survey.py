@@ -11,135 +11,173 @@ import hashlib
 import io
 import json
 import math
-import numpy as np
-import pandas as pd
 import secrets
 import shutil
 import tempfile
-from PIL import Image, ImageCms, ImageDraw, ImageFont
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageCms, ImageDraw, ImageFont
+
 from .images import BadInput, open_photo, photo_files, reading, whole_file
 from .study import TRUTH, kind_of, plan_raters, seating, variants_of
 
 # %% ../nbs/extras/35_survey.ipynb #9c5f2025
-def base64_of(data:bytes) -> str:
+def base64_of(data: bytes) -> str:
     "Bytes as text that a page can hold."
     from base64 import b64encode
+
     return b64encode(data).decode()
+
 
 def write_json(path, what):
     "Write what can be read back, whole or not at all."
-    with whole_file(path) as part: part.write_text(json.dumps(what, indent=1, ensure_ascii=False), encoding='utf-8')
+    with whole_file(path) as part:
+        part.write_text(json.dumps(what, indent=1, ensure_ascii=False), encoding='utf-8')
 
 # %% ../nbs/extras/35_survey.ipynb #9313a89a
 def read_design(folder) -> dict:
     "What raters may know of a study."
-    return read_json(Path(folder)/'public'/'study.json', 'seats', 'is not a study; make one with colorlab study build')
+    return read_json(
+        Path(folder) / 'public' / 'study.json', 'seats', 'is not a study; make one with colorlab study build'
+    )
 
-def read_json(path, needs:str, else_:str) -> dict:
+
+def read_json(path, needs: str, else_: str) -> dict:
     "A file of ours, or one line about it."
-    try: found = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (FileNotFoundError, NotADirectoryError): raise BadInput(f'{path}: is not there; {else_}') from None
-    except ValueError: raise BadInput(f'{path}: is torn or no JSON; {else_}') from None
-    if needs not in found: raise BadInput(f'{path}: {else_}')
+    try:
+        found = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadInput(f'{path}: is not there; {else_}') from None
+    except ValueError:
+        raise BadInput(f'{path}: is torn or no JSON; {else_}') from None
+    if needs not in found:
+        raise BadInput(f'{path}: {else_}')
     return found
 
 # %% ../nbs/extras/35_survey.ipynb #1f137312
-def study_picture(
-    path:Path
-) -> Image.Image: # RGB, upright, sRGB
+def study_picture(path: Path) -> Image.Image:  # RGB, upright, sRGB
     "A picture of a study, as people will see it; `BadInput` for what would be shown wrong."
     img = open_photo(path)
     with reading(path), Image.open(path) as raw:
-        if raw.mode == 'F' and not np.isfinite(np.asarray(raw)).all(): raise BadInput(f'{path}: holds NaN or infinite pixels; save it again as an 8-bit picture')
-        if raw.mode[0] in 'FI': raise BadInput(f'{path}: has more than 8 bits a channel; save it as an 8-bit PNG or JPEG')
-        icc = raw.info.get('icc_profile') if raw.mode in ('RGB','RGBA') else None
-        if icc: img = ImageCms.profileToProfile(img, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile('sRGB'))
+        if raw.mode == 'F' and not np.isfinite(np.asarray(raw)).all():
+            raise BadInput(f'{path}: holds NaN or infinite pixels; save it again as an 8-bit picture')
+        if raw.mode[0] in 'FI':
+            raise BadInput(f'{path}: has more than 8 bits a channel; save it as an 8-bit PNG or JPEG')
+        icc = raw.info.get('icc_profile') if raw.mode in ('RGB', 'RGBA') else None
+        if icc:
+            img = ImageCms.profileToProfile(
+                img, ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile('sRGB')
+            )
     return img
 
+
 def alike(
-    img:Image.Image,
-    side:int=512,  # most pixels of the longer side
-    cut:float=0.   # share cut off from every edge, where something is stamped
-) -> bytes: # JPEG
+    img: Image.Image,
+    side: int = 512,  # most pixels of the longer side
+    cut: float = 0.0,  # share cut off from every edge, where something is stamped
+) -> bytes:  # JPEG
     "The same door for all versions of a photo."
-    w,h = img.size
-    if cut: img = img.crop((round(w*cut), round(h*cut), w - round(w*cut), h - round(h*cut)))
-    if max(img.size) > side: img = img.resize([max(1, round(s*side/max(img.size))) for s in img.size], Image.LANCZOS)
+    w, h = img.size
+    if cut:
+        img = img.crop((round(w * cut), round(h * cut), w - round(w * cut), h - round(h * cut)))
+    if max(img.size) > side:
+        img = img.resize([max(1, round(s * side / max(img.size))) for s in img.size], Image.LANCZOS)
     out = io.BytesIO()
-    Image.fromarray(np.asarray(img)).save(out, 'JPEG', quality=92, subsampling=0) # from bare pixels: nothing else comes along
+    Image.fromarray(np.asarray(img)).save(
+        out, 'JPEG', quality=92, subsampling=0
+    )  # from bare pixels: nothing else comes along
     return out.getvalue()
 
 # %% ../nbs/extras/35_survey.ipynb #3f0a9e1c
-def by_name(folder) -> dict: # name without suffix -> path
+def by_name(folder) -> dict:  # name without suffix -> path
     "The pictures in a folder and its subfolders."
     found = {}
     for f in photo_files(folder):
         name = Path(f).with_suffix('').as_posix()
-        if name in found: raise BadInput(f'{folder}: holds {name} twice, as {found[name].suffix} and {Path(f).suffix}; keep one')
-        found[name] = Path(folder)/f
+        if name in found:
+            raise BadInput(f'{folder}: holds {name} twice, as {found[name].suffix} and {Path(f).suffix}; keep one')
+        found[name] = Path(folder) / f
     return found
 
+
 def matched(
-    folders:dict # version -> folder
-) -> dict: # version -> name -> path
+    folders: dict,  # version -> folder
+) -> dict:  # version -> name -> path
     "The versions of every photo; `BadInput` if one is missing somewhere."
-    files = {version: by_name(folder) for version,folder in folders.items()}
-    for version,found in files.items():
-        for here,there in ((files[TRUTH], found), (found, files[TRUTH])):
+    files = {version: by_name(folder) for version, folder in folders.items()}
+    for version, found in files.items():
+        for here, there in ((files[TRUTH], found), (found, files[TRUTH])):
             missing = sorted(here.keys() - there.keys())
-            if missing: raise BadInput(f'{folders[version if here is files[TRUTH] else TRUTH]}: {len(missing)} pictures have no partner there, the first is {missing[0]}; files are matched by name')
+            if missing:
+                raise BadInput(
+                    f'{folders[version if here is files[TRUTH] else TRUTH]}: {len(missing)} pictures have no partner there, the first is {missing[0]}; files are matched by name'
+                )
     return files
 
+
 def versions_of(
-    name:str, files:dict # of `matched`
-) -> dict: # version -> picture
+    name: str,
+    files: dict,  # of `matched`
+) -> dict:  # version -> picture
     "One photo in all its versions, which must be comparable."
-    pictures = {version: study_picture(found[name]) for version,found in files.items()}
+    pictures = {version: study_picture(found[name]) for version, found in files.items()}
     truth = pictures[TRUTH]
-    for version,img in pictures.items():
-        if img.size != truth.size: raise BadInput(f'{files[version][name]}: is {img.width}×{img.height} pixels, its truth {truth.width}×{truth.height}; versions of a photo must have one size')
-    if np.ptp(np.asarray(truth).astype(int), axis=2).mean() < 2: raise BadInput(f'{files[TRUTH][name]}: this truth is gray; nobody could tell a colored version from it fairly, leave it out')
+    for version, img in pictures.items():
+        if img.size != truth.size:
+            raise BadInput(
+                f'{files[version][name]}: is {img.width}×{img.height} pixels, its truth {truth.width}×{truth.height}; versions of a photo must have one size'
+            )
+    if np.ptp(np.asarray(truth).astype(int), axis=2).mean() < 2:
+        raise BadInput(
+            f'{files[TRUTH][name]}: this truth is gray; nobody could tell a colored version from it fairly, leave it out'
+        )
     return pictures
 
 # %% ../nbs/extras/35_survey.ipynb #2f733408
-def card(
-    words:str, size:tuple=(512, 384)
-) -> Image.Image:
+def card(words: str, size: tuple = (512, 384)) -> Image.Image:
     "An attention check: a plain picture with an instruction on it."
     img = Image.new('RGB', size, '#8b9aa3')
-    font = ImageFont.load_default(size[0]//14)
-    ImageDraw.Draw(img).text((size[0]/2, size[1]/2), words, fill='#101418', font=font, anchor='mm', align='center')
+    font = ImageFont.load_default(size[0] // 14)
+    ImageDraw.Draw(img).text((size[0] / 2, size[1] / 2), words, fill='#101418', font=font, anchor='mm', align='center')
     return img
 
-def check_cards(
-    kind:str, n:int, rng
-) -> list[tuple]: # of (pictures to show, the right answer)
+
+def check_cards(kind: str, n: int, rng) -> list[tuple]:  # of (pictures to show, the right answer)
     "So many attention checks, each with another answer while they last."
     answers = list(kind_of(kind).choices)
     answers = [answers[i] for i in rng.permutation(len(answers))]
     for i in range(n):
         right = answers[i % len(answers)]
-        if kind == 'pair': yield [card('Please choose\nthis picture' if c == right else 'Please do not\nchoose this one') for c in 'AB'], right
-        else: yield [card(f'No photograph here.\nPlease choose “{right}”.')], right
+        if kind == 'pair':
+            yield (
+                [card('Please choose\nthis picture' if c == right else 'Please do not\nchoose this one') for c in 'AB'],
+                right,
+            )
+        else:
+            yield [card(f'No photograph here.\nPlease choose “{right}”.')], right
 
 # %% ../nbs/extras/35_survey.ipynb #a15545ee
-CONSENT = '''You are asked to look at {trials} pictures and to judge their colors. It takes about {minutes} min. Some are real photographs; in others a computer has invented the colors.
+CONSENT = """You are asked to look at {trials} pictures and to judge their colors. It takes about {minutes} min. Some are real photographs; in others a computer has invented the colors.
 
 Taking part is voluntary. You may stop at any time and give no reason.
 
 Kept are your answers and how long each took, under a random code. Neither your name nor your address on the network is kept. At the end you see your code; with it you can have your answers deleted later.
 
-Questions: {contact}.'''
+Questions: {contact}."""
 
-def named(secret:str, *what) -> str:
+
+def named(secret: str, *what) -> str:
     "An opaque name that only the secret can explain."
     return hashlib.blake2b('/'.join(map(str, what)).encode(), key=secret.encode()[:64], digest_size=5).hexdigest()
 
-def lots(secret:str): # a random generator
+
+def lots(secret: str):  # a random generator
     "Everything drawn by lot comes from the secret."
     return np.random.default_rng(list(hashlib.sha256(secret.encode()).digest()))
+
 
 @contextmanager
 def whole_folder(path):
@@ -151,69 +189,123 @@ def whole_folder(path):
         yield part
         part.chmod(0o755)
         part.rename(path)
-    finally: shutil.rmtree(part, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 # %% ../nbs/extras/35_survey.ipynb #4aeb9318
 def show_photos(
-    names:list, files:dict, kind:str, seats:int, secret:str, checks:int, encode
-) -> tuple: # pictures, meaning of each, right answers, seats
+    names: list, files: dict, kind: str, seats: int, secret: str, checks: int, encode
+) -> tuple:  # pictures, meaning of each, right answers, seats
     "Decide who sees what, under which opaque names."
-    rng,variants = lots(secret),variants_of(kind, sorted(files))
-    pictures,meaning,right,cards = {},{},{},[]
+    rng, variants = lots(secret), variants_of(kind, sorted(files))
+    pictures, meaning, right, cards = {}, {}, {}, []
     for n in names:
-        for version,img in versions_of(n, files).items():
+        for version, img in versions_of(n, files).items():
             i = named(secret, n, version)
-            pictures[i],meaning[i] = encode(img),dict(photo=n, version=version)
-    for c,(shown,answer) in enumerate(check_cards(kind, checks, rng)):
+            pictures[i], meaning[i] = encode(img), dict(photo=n, version=version)
+    for c, (shown, answer) in enumerate(check_cards(kind, checks, rng)):
         ids = [named(secret, 'check', c, j) for j in range(len(shown))]
-        pictures |= {i: alike(img) for i,img in zip(ids, shown)}
+        pictures |= {i: alike(img) for i, img in zip(ids, shown)}
         right['+'.join(ids)] = answer
         cards.append('+'.join(ids))
-    plan = [['+'.join(named(secret, names[p], v) for v in variants[k]) for p,k in seat] for seat in seating(len(names), len(variants), seats, rng)]
-    for seat in plan: # checks at even distances
-        for c,ids in enumerate(cards): seat.insert(round((c+1)*len(names)/(checks+1)) + c, ids)
+    plan = [
+        ['+'.join(named(secret, names[p], v) for v in variants[k]) for p, k in seat]
+        for seat in seating(len(names), len(variants), seats, rng)
+    ]
+    for seat in plan:  # checks at even distances
+        for c, ids in enumerate(cards):
+            seat.insert(round((c + 1) * len(names) / (checks + 1)) + c, ids)
     return dict(sorted(pictures.items())), meaning, right, plan
 
 # %% ../nbs/extras/35_survey.ipynb #aa75a2ec
 def build_study(
-    truth, models:dict, # folder of real photos; name -> folder of that model's versions
-    out,                # folder to make
-    kind:str='rating', photos:int|None=None, # rating, real or pair; how many photos, drawn by lot; by default all
-    raters:int|None=None, find:float|None=None, margin:float|None=None, power:float=.8, # by default as many raters as find such a difference with such power
-    side:int=512, cut:float=0., # as in `alike`
-    checks:int=2, secret:str|None=None, # attention checks for each rater; the word behind all lots, by default a new one
-    title:str='How real are these colors?', consent:str=CONSENT, contact:str='the person who sent you here'
-) -> dict: # the key
+    truth,
+    models: dict,  # folder of real photos; name -> folder of that model's versions
+    out,  # folder to make
+    kind: str = 'rating',
+    photos: int | None = None,  # rating, real or pair; how many photos, drawn by lot; by default all
+    raters: int | None = None,
+    find: float | None = None,
+    margin: float | None = None,
+    power: float = 0.8,  # by default as many raters as find such a difference with such power
+    side: int = 512,
+    cut: float = 0.0,  # as in `alike`
+    checks: int = 2,
+    secret: str | None = None,  # attention checks for each rater; the word behind all lots, by default a new one
+    title: str = 'How real are these colors?',
+    consent: str = CONSENT,
+    contact: str = 'the person who sent you here',
+) -> dict:  # the key
     "Pack a blind study: `public` for the raters, `key.json` for the end."
-    if Path(out).exists(): raise BadInput(f'{out}: is there already, perhaps with answers that need its key; choose another folder')
-    k,folders = kind_of(kind),{TRUTH: truth} | models
-    if len(folders) < 2 or len(folders) != len(models) + 1: raise BadInput(f'a study needs a model besides the truth, and none may be called {TRUTH}: give --model NAME=FOLDER')
-    files,secret = matched(folders),secret or secrets.token_hex(16)
+    if Path(out).exists():
+        raise BadInput(f'{out}: is there already, perhaps with answers that need its key; choose another folder')
+    k, folders = kind_of(kind), {TRUTH: truth} | models
+    if len(folders) < 2 or len(folders) != len(models) + 1:
+        raise BadInput(
+            f'a study needs a model besides the truth, and none may be called {TRUTH}: give --model NAME=FOLDER'
+        )
+    files, secret = matched(folders), secret or secrets.token_hex(16)
     names = sorted(files[TRUTH])
-    if photos and photos > len(names): raise BadInput(f'{photos} photos are wanted, {truth} holds {len(names)}')
-    if photos: names = sorted(np.random.default_rng(list(secret.encode())).choice(names, photos, replace=False).tolist())
-    block = 2*len(variants_of(kind, sorted(files)))
+    if photos and photos > len(names):
+        raise BadInput(f'{photos} photos are wanted, {truth} holds {len(names)}')
+    if photos:
+        names = sorted(np.random.default_rng(list(secret.encode())).choice(names, photos, replace=False).tolist())
+    block = 2 * len(variants_of(kind, sorted(files)))
     plan = dict(raters=raters) if raters else plan_raters(kind, len(names), len(folders), find, power)
-    seats = math.ceil(plan['raters']/block)*block
-    pictures,meaning,right,order = show_photos(names, files, kind, seats, secret, checks, lambda img: alike(img, side, cut))
+    seats = math.ceil(plan['raters'] / block) * block
+    pictures, meaning, right, order = show_photos(
+        names, files, kind, seats, secret, checks, lambda img: alike(img, side, cut)
+    )
     text = consent
-    for what,value in dict(trials=len(order[0]), minutes=max(1, round(len(order[0])*9/60)), contact=contact).items(): text = text.replace(f'{{{what}}}', str(value))
-    design = dict(study=named(secret, 'study'), kind=kind, title=title, question=k.question, choices=k.choices, consent=text.split('\n\n'), seats=order)
-    key = dict(study=design['study'], kind=kind, secret=secret, plan=plan, margin=margin or k.margin, versions=list(folders), pictures=meaning, checks=right)
+    for what, value in dict(
+        trials=len(order[0]), minutes=max(1, round(len(order[0]) * 9 / 60)), contact=contact
+    ).items():
+        text = text.replace(f'{{{what}}}', str(value))
+    design = dict(
+        study=named(secret, 'study'),
+        kind=kind,
+        title=title,
+        question=k.question,
+        choices=k.choices,
+        consent=text.split('\n\n'),
+        seats=order,
+    )
+    key = dict(
+        study=design['study'],
+        kind=kind,
+        secret=secret,
+        plan=plan,
+        margin=margin or k.margin,
+        versions=list(folders),
+        pictures=meaning,
+        checks=right,
+    )
     pack(out, design, pictures, key)
     return key
 
-def pack(out, design:dict, pictures:dict, key:dict):
+
+def pack(out, design: dict, pictures: dict, key: dict):
     "Write the box, whole or not at all."
-    from colorlab.images import write_page # takes torch along, so not at the top
+    from colorlab.images import write_page  # takes torch along, so not at the top
+
     with whole_folder(out) as part:
-        (part/'public'/'pictures').mkdir(parents=True)
-        for i,data in pictures.items(): (part/'public'/'pictures'/f'{i}.jpg').write_bytes(data)
-        inside = {i: 'data:image/jpeg;base64,' + base64_of(data) for i,data in pictures.items()}
-        write_page('study.html', part/'public'/'study.html', design=design | dict(pictures=inside), service=False)
+        (part / 'public' / 'pictures').mkdir(parents=True)
+        for i, data in pictures.items():
+            (part / 'public' / 'pictures' / f'{i}.jpg').write_bytes(data)
+        inside = {i: 'data:image/jpeg;base64,' + base64_of(data) for i, data in pictures.items()}
+        write_page('study.html', part / 'public' / 'study.html', design=design | dict(pictures=inside), service=False)
         beside = {i: f'pictures/{i}.jpg' for i in pictures}
-        write_page('study.html', part/'public'/'index.html', design={n: v for n,v in design.items() if n != 'seats'} | dict(pictures=beside), service=True)
-        write_json(part/'public'/'study.json', design)
-        forms = [dict(seat=s, question=f'Picture {i+1} [{shown}]', pictures=' '.join(f'{x}.jpg' for x in shown.split('+'))) for s,seat in enumerate(design['seats']) for i,shown in enumerate(seat)]
-        pd.DataFrame(forms).to_csv(part/'public'/'forms.csv', index=False)
-        write_json(part/'key.json', key)
+        write_page(
+            'study.html',
+            part / 'public' / 'index.html',
+            design={n: v for n, v in design.items() if n != 'seats'} | dict(pictures=beside),
+            service=True,
+        )
+        write_json(part / 'public' / 'study.json', design)
+        forms = [
+            dict(seat=s, question=f'Picture {i + 1} [{shown}]', pictures=' '.join(f'{x}.jpg' for x in shown.split('+')))
+            for s, seat in enumerate(design['seats'])
+            for i, shown in enumerate(seat)
+        ]
+        pd.DataFrame(forms).to_csv(part / 'public' / 'forms.csv', index=False)
+        write_json(part / 'key.json', key)

@@ -12,134 +12,195 @@ import secrets
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
+
 from .images import BadInput
 from .survey import read_design
 
 # %% ../nbs/extras/36_survey_server.ipynb #b47760e1
 class Answers:
     "The answers of all raters, in SQLite; safe for many at once and for a kill at any moment."
+
     def __init__(self, path):
         self.path = Path(path)
-        with self.open('') as db: db.execute('pragma journal_mode=wal')
+        with self.open('') as db:
+            db.execute('pragma journal_mode=wal')
         with self.open('begin immediate') as db:
             db.execute('create table if not exists raters (rater text primary key, token text unique, seat integer)')
-            db.execute('create table if not exists answers (rater text, trial integer, shown text, answer text, seconds real, primary key (rater, trial)) without rowid')
+            db.execute(
+                'create table if not exists answers (rater text, trial integer, shown text, answer text, seconds real, primary key (rater, trial)) without rowid'
+            )
 
     @contextmanager
     def open(self, begin='begin'):
         "A connection for one transaction: all of it or nothing."
         with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
             db.execute('pragma synchronous=full')  # committed means on disk
-            db.execute('pragma secure_delete=on') # what is deleted is overwritten
+            db.execute('pragma secure_delete=on')  # what is deleted is overwritten
             db.execute(begin)
             yield db
-            if begin: db.execute('commit') # after an exception closing rolls back
+            if begin:
+                db.execute('commit')  # after an exception closing rolls back
 
-    def join(self, seats:int) -> dict: # token, rater, seat
+    def join(self, seats: int) -> dict:  # token, rater, seat
         "Admit a rater to the seat that was given out least."
-        token,rater = secrets.token_urlsafe(24),''.join(secrets.choice('23456789abcdefghjkmnpqrstuvwxyz') for _ in range(8))
+        token, rater = (
+            secrets.token_urlsafe(24),
+            ''.join(secrets.choice('23456789abcdefghjkmnpqrstuvwxyz') for _ in range(8)),
+        )
         with self.open('begin immediate') as db:
             taken = dict(db.execute('select seat, count(*) from raters group by seat'))
-            if sum(taken.values()) >= 20*seats: raise BadInput('the study is full') # a joke, or a robot
+            if sum(taken.values()) >= 20 * seats:
+                raise BadInput('the study is full')  # a joke, or a robot
             seat = min(range(seats), key=lambda s: (taken.get(s, 0), s))
             db.execute('insert into raters values (?, ?, ?)', (rater, digest(token), seat))
         return dict(token=token, rater=rater, seat=seat)
 
-    def who(self, token:str) -> tuple|None: # rater, seat
+    def who(self, token: str) -> tuple | None:  # rater, seat
         "Who holds a token."
-        with self.open() as db: return db.execute('select rater, seat from raters where token = ?', (digest(token),)).fetchone()
+        with self.open() as db:
+            return db.execute('select rater, seat from raters where token = ?', (digest(token),)).fetchone()
 
-    def keep(self, rater:str, trial:int, shown:str, answer:str, seconds:float|None) -> str: # the answer that stands
+    def keep(
+        self, rater: str, trial: int, shown: str, answer: str, seconds: float | None
+    ) -> str:  # the answer that stands
         "Keep an answer on disk; the first one stands, so that sending it twice does no harm."
         with self.open('begin immediate') as db:
-            db.execute('insert or ignore into answers select ?, ?, ?, ?, ? where exists (select 1 from raters where rater = ?)', (rater, trial, shown, answer, seconds, rater))
+            db.execute(
+                'insert or ignore into answers select ?, ?, ?, ?, ? where exists (select 1 from raters where rater = ?)',
+                (rater, trial, shown, answer, seconds, rater),
+            )
             row = db.execute('select answer from answers where rater = ? and trial = ?', (rater, trial)).fetchone()
         return row[0] if row else None
 
-    def of(self, rater:str) -> dict: # trial -> answer
-        with self.open() as db: return dict(db.execute('select trial, answer from answers where rater = ?', (rater,)))
+    def of(self, rater: str) -> dict:  # trial -> answer
+        with self.open() as db:
+            return dict(db.execute('select trial, answer from answers where rater = ?', (rater,)))
 
-    def forget(self, rater:str) -> int|None: # how many answers, None if there is no such rater
+    def forget(self, rater: str) -> int | None:  # how many answers, None if there is no such rater
         "Delete a rater, from the log as well."
         with self.open('begin immediate') as db:
             known = db.execute('delete from raters where rater = ?', (rater,)).rowcount
             gone = db.execute('delete from answers where rater = ?', (rater,)).rowcount
-        with self.open('') as db: db.execute('pragma wal_checkpoint(truncate)')
+        with self.open('') as db:
+            db.execute('pragma wal_checkpoint(truncate)')
         return gone if known else None
 
-    def table(self) -> list: # of rows: rater, trial, shown, answer, seconds
-        with self.open() as db: return db.execute('select rater, trial, shown, answer, seconds from answers order by rater, trial').fetchall()
+    def table(self) -> list:  # of rows: rater, trial, shown, answer, seconds
+        with self.open() as db:
+            return db.execute(
+                'select rater, trial, shown, answer, seconds from answers order by rater, trial'
+            ).fetchall()
 
-def digest(token:str) -> str:
+
+def digest(token: str) -> str:
     "What is stored of a token."
     return hashlib.sha256(token.encode()).hexdigest()
 
 # %% ../nbs/extras/36_survey_server.ipynb #45a4ed2b
 def service(
-    folder # of `build_study`; the key is not read, and need not be there
-): # an ASGI application
+    folder,  # of `build_study`; the key is not read, and need not be there
+):  # an ASGI application
     "The study as a small web service."
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool as wait_for
     from starlette.responses import FileResponse, JSONResponse
     from starlette.routing import Route
-    public,design,answers = Path(folder)/'public',read_design(folder),Answers(Path(folder)/'answers.sqlite')
-    pictures = {p.stem: p for p in (public/'pictures').glob('*.jpg')}
 
-    async def page(request): return FileResponse(public/'index.html', headers=PRIVATE)
+    public, design, answers = Path(folder) / 'public', read_design(folder), Answers(Path(folder) / 'answers.sqlite')
+    pictures = {p.stem: p for p in (public / 'pictures').glob('*.jpg')}
+
+    async def page(request):
+        return FileResponse(public / 'index.html', headers=PRIVATE)
+
     async def picture(request):
         file = pictures.get(request.path_params['name'])
-        return FileResponse(file, headers=PRIVATE | {'Cache-Control': 'private, max-age=86400'}) if file else reply(dict(error='there is no such picture'), 404)
+        return (
+            FileResponse(file, headers=PRIVATE | {'Cache-Control': 'private, max-age=86400'})
+            if file
+            else reply(dict(error='there is no such picture'), 404)
+        )
+
     async def join(request):
         known = await wait_for(answers.who, bearer(request))
         me = dict(rater=known[0], seat=known[1]) if known else await wait_for(answers.join, len(design['seats']))
-        return reply(me | dict(trials=design['seats'][me.pop('seat')], answered=await wait_for(answers.of, me['rater'])))
+        return reply(
+            me | dict(trials=design['seats'][me.pop('seat')], answered=await wait_for(answers.of, me['rater']))
+        )
+
     async def answer(request):
-        rater,seat = await rater_of(request)
-        trial,what,seconds = checked(await sent(request), design, seat)
+        rater, seat = await rater_of(request)
+        trial, what, seconds = checked(await sent(request), design, seat)
         stands = await wait_for(answers.keep, rater, trial, design['seats'][seat][trial], what, seconds)
         return reply(dict(trial=trial, kept=stands)) if stands else reply(dict(error='this rater was deleted'), 401)
-    async def forget(request): return reply(dict(forgotten=await wait_for(answers.forget, (await rater_of(request))[0])))
+
+    async def forget(request):
+        return reply(dict(forgotten=await wait_for(answers.forget, (await rater_of(request))[0])))
+
     async def rater_of(request):
         known = await wait_for(answers.who, bearer(request))
-        if not known: raise PermissionError
+        if not known:
+            raise PermissionError
         return known
-    def reply(what, status=200): return JSONResponse(what, status, headers=PRIVATE)
 
-    errors = {BadInput: lambda r,e: reply(dict(error=str(e)), 400), PermissionError: lambda r,e: reply(dict(error='join the study first'), 401),
-              sqlite3.OperationalError: lambda r,e: reply(dict(error=f'not kept: {e}'), 503)}
-    routes = [Route('/', page), Route('/pictures/{name}.jpg', picture), Route('/join', join, methods=['POST']),
-              Route('/answer', answer, methods=['POST']), Route('/forget', forget, methods=['POST'])]
+    def reply(what, status=200):
+        return JSONResponse(what, status, headers=PRIVATE)
+
+    errors = {
+        BadInput: lambda r, e: reply(dict(error=str(e)), 400),
+        PermissionError: lambda r, e: reply(dict(error='join the study first'), 401),
+        sqlite3.OperationalError: lambda r, e: reply(dict(error=f'not kept: {e}'), 503),
+    }
+    routes = [
+        Route('/', page),
+        Route('/pictures/{name}.jpg', picture),
+        Route('/join', join, methods=['POST']),
+        Route('/answer', answer, methods=['POST']),
+        Route('/forget', forget, methods=['POST']),
+    ]
     return Starlette(routes=routes, exception_handlers=errors)
 
 # %% ../nbs/extras/36_survey_server.ipynb #c0f844a8
 PRIVATE = {'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff'}
 
+
 def bearer(request) -> str:
     "The token that a rater's browser sends."
     return request.headers.get('authorization', '').removeprefix('Bearer ')
+
 
 async def sent(request, most=2000) -> dict:
     "The JSON of a request, if it is small."
     body = b''
     async for chunk in request.stream():
         body += chunk
-        if len(body) > most: raise BadInput('an answer is not that long')
-    try: return dict(json.loads(body))
-    except (ValueError, TypeError): raise BadInput('an answer is a JSON object') from None
+        if len(body) > most:
+            raise BadInput('an answer is not that long')
+    try:
+        return dict(json.loads(body))
+    except (ValueError, TypeError):
+        raise BadInput('an answer is a JSON object') from None
 
-def checked(got:dict, design:dict, seat:int) -> tuple: # trial, answer, seconds
+
+def checked(got: dict, design: dict, seat: int) -> tuple:  # trial, answer, seconds
     "An answer that belongs to this seat."
-    trial,what,seconds = got.get('trial'),got.get('answer'),got.get('seconds')
-    if type(trial) is not int or not 0 <= trial < len(design['seats'][seat]): raise BadInput('there is no such trial')
-    if not isinstance(what, str) or what not in design['choices']: raise BadInput(f'choose from {", ".join(design["choices"])}')
-    if type(seconds) not in (int, float) or not 0 <= seconds < 1e6: seconds = None
+    trial, what, seconds = got.get('trial'), got.get('answer'), got.get('seconds')
+    if type(trial) is not int or not 0 <= trial < len(design['seats'][seat]):
+        raise BadInput('there is no such trial')
+    if not isinstance(what, str) or what not in design['choices']:
+        raise BadInput(f'choose from {", ".join(design["choices"])}')
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e6:
+        seconds = None
     return trial, what, seconds
 
+
 def serve_study(
-    folder, host:str='127.0.0.1', port:int=8000 # this machine only; 0.0.0.0 lets others in
+    folder,
+    host: str = '127.0.0.1',
+    port: int = 8000,  # this machine only; 0.0.0.0 lets others in
 ):
     "Run the service until Ctrl-C. It writes no log of who came."
-    try: import uvicorn
-    except ImportError: raise BadInput('the service needs two more packages: pip install "colorlab[study]"') from None
+    try:
+        import uvicorn
+    except ImportError:
+        raise BadInput('the service needs two more packages: pip install "colorlab[study]"') from None
     uvicorn.run(service(folder), host=host, port=port, access_log=False, log_level='warning', server_header=False)

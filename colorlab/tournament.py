@@ -7,191 +7,265 @@ __all__ = ['MARKS', 'RECIPE', 'System', 'one_at_a_time', 'every', 'label', 'Budg
            'plan', 'write_listings', 'listing', 'settings_of', 'run_stage', 'run_all']
 
 # %% ../nbs/extras/23_tournament.ipynb #bb24c267
-import numpy as np
-import pandas as pd
 import re
 import shutil
 import time
-import torch
 from dataclasses import asdict, dataclass, fields, replace
-from fastai.callback.core import Callback, CancelFitException
-from filelock import FileLock, Timeout
 from itertools import product
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.core import Callback, CancelFitException
+from filelock import FileLock, Timeout
+
+from .callbacks import Average
+from .data import Manifest
 from .images import BadInput, whole_file
 from .lab import SPACES
-from .data import Manifest
 from .models import save_model
-from .runs import Run
-from .callbacks import Average
-from .training import train
 from .recipes import narrower, network, with_adversary
+from .runs import Run
+from .training import train
 
 # %% ../nbs/extras/23_tournament.ipynb #e5a839b9
 @dataclass(frozen=True)
 class System:
     "One way to make a colorizer: what a tournament varies (R2.10–R2.13, R4.11)."
-    gen:str = 'r2-unet' # a network or generator of `colorlab train --list`
-    disc:str = 'patch'  # a discriminator of that list, or none
-    space:str = 'lab'   # or rgb
-    photos:str = 'all'  # the name of a part of the photos
-    amount:float = 1.   # share of its training photos
-    start:str = 'warm'  # with a discriminator: the generator first learns alone, for half of the budget; or cold
+
+    gen: str = 'r2-unet'  # a network or generator of `colorlab train --list`
+    disc: str = 'patch'  # a discriminator of that list, or none
+    space: str = 'lab'  # or rgb
+    photos: str = 'all'  # the name of a part of the photos
+    amount: float = 1.0  # share of its training photos
+    start: str = 'warm'  # with a discriminator: the generator first learns alone, for half of the budget; or cold
 
     def __post_init__(self):
-        if self.start not in ('warm','cold'): raise BadInput(f'start "{self.start}" is not known: choose warm or cold')
-        if self.space not in SPACES: raise BadInput(f'space "{self.space}" is not known: choose from {", ".join(SPACES)}')
-        if not 0 < self.amount <= 1: raise BadInput(f'amount {self.amount:g} is no share of the photos: give more than 0 and at most 1')
+        if self.start not in ('warm', 'cold'):
+            raise BadInput(f'start "{self.start}" is not known: choose warm or cold')
+        if self.space not in SPACES:
+            raise BadInput(f'space "{self.space}" is not known: choose from {", ".join(SPACES)}')
+        if not 0 < self.amount <= 1:
+            raise BadInput(f'amount {self.amount:g} is no share of the photos: give more than 0 and at most 1')
 
 # %% ../nbs/extras/23_tournament.ipynb #a50e7018
 def one_at_a_time(
-    **choices # field of `System` -> its choices, the first of each is the center's
+    **choices,  # field of `System` -> its choices, the first of each is the center's
 ) -> list:
     "The center, and it with one thing changed."
-    center = System(**{k: v[0] for k,v in choices.items()})
-    return list(dict.fromkeys([center, *(replace(center, **{k: v}) for k,vs in choices.items() for v in vs)]))
+    center = System(**{k: v[0] for k, v in choices.items()})
+    return list(dict.fromkeys([center, *(replace(center, **{k: v}) for k, vs in choices.items() for v in vs)]))
+
 
 def every(**choices) -> list:
     "All combinations; the first is the center."
     return [System(**dict(zip(choices, values))) for values in product(*choices.values())]
 
 # %% ../nbs/extras/23_tournament.ipynb #d6e9241d
-def label(system:System, center:System) -> str:
+def label(system: System, center: System) -> str:
     "What tells a system from the center."
-    other = [f'{f.name}: {getattr(system, f.name)}' for f in fields(System) if getattr(system, f.name) != getattr(center, f.name)]
+    other = [
+        f'{f.name}: {getattr(system, f.name)}'
+        for f in fields(System)
+        if getattr(system, f.name) != getattr(center, f.name)
+    ]
     return ', '.join(other) or ' · '.join(str(v) for v in asdict(center).values())
 
 # %% ../nbs/extras/23_tournament.ipynb #0d6baef9
 @dataclass(frozen=True)
 class Budget:
     "How long everybody trains."
-    amount:float
-    unit:str = 'seconds' # or photos
-    def __str__(self): return f'{self.amount:g} {self.unit}'
+
+    amount: float
+    unit: str = 'seconds'  # or photos
+
+    def __str__(self):
+        return f'{self.amount:g} {self.unit}'
+
 
 def seconds(device) -> float:
     "A clock that shows only our own time: of the processor's threads, or of a GPU that has finished."
-    if torch.device(device).type == 'cpu': return time.process_time()/torch.get_num_threads()
-    if torch.device(device).type == 'cuda': torch.cuda.synchronize()
+    if torch.device(device).type == 'cpu':
+        return time.process_time() / torch.get_num_threads()
+    if torch.device(device).type == 'cuda':
+        torch.cuda.synchronize()
     return time.perf_counter()
 
 # %% ../nbs/extras/23_tournament.ipynb #f2cd29b8
-MARKS = .125,.25,.5,.75,1. # of the budget
+MARKS = 0.125, 0.25, 0.5, 0.75, 1.0  # of the budget
+
 
 class Clock(Callback):
     "Stop training when a part of a budget is spent, and keep averaged weights at the marks on the way, listed in `marks.csv`."
-    order,run_valid = 70,False
-    def __init__(self, run:Run, budget:Budget,
-        first:float=0., last:float=1., # the part of the budget
-        decay:float=.998 # of the average, for each step
+
+    order, run_valid = 70, False
+
+    def __init__(
+        self,
+        run: Run,
+        budget: Budget,
+        first: float = 0.0,
+        last: float = 1.0,  # the part of the budget
+        decay: float = 0.998,  # of the average, for each step
     ):
-        self.run_folder,self.budget,self.first,self.average = run,budget,first,Average(decay)
+        self.run_folder, self.budget, self.first, self.average = run, budget, first, Average(decay)
         self.todo = [m for m in MARKS if first < m < last] + [last]
 
     def before_fit(self):
-        self.spent,self.rows = dict(seconds=0., photos=0),[]
+        self.spent, self.rows = dict(seconds=0.0, photos=0), []
         self.average.start(self.model)
 
-    def before_train(self): self.at = seconds(self.dls.device)
+    def before_train(self):
+        self.at = seconds(self.dls.device)
 
     def after_batch(self):
         now = seconds(self.dls.device)
-        self.spent['seconds'] += now - self.at; self.spent['photos'] += len(self.xb[0])
+        self.spent['seconds'] += now - self.at
+        self.spent['photos'] += len(self.xb[0])
         self.average.follow(self.model)
-        while self.todo and self.spent[self.budget.unit] >= (self.todo[0] - self.first)*self.budget.amount: self.keep(self.todo.pop(0))
+        while self.todo and self.spent[self.budget.unit] >= (self.todo[0] - self.first) * self.budget.amount:
+            self.keep(self.todo.pop(0))
         if not self.todo:
-            with whole_file(self.run_folder/'marks.csv') as part: pd.DataFrame(self.rows).to_csv(part, index=False)
+            with whole_file(self.run_folder / 'marks.csv') as part:
+                pd.DataFrame(self.rows).to_csv(part, index=False)
             raise CancelFitException
         self.at = seconds(self.dls.device)
 
-    def keep(self, mark:float):
+    def keep(self, mark: float):
         s = self.settings
-        save_model(self.average.kept, self.run_folder/f'{mark:g}.safetensors', s.arch, s.args, s.space, s.size)
-        self.rows.append(dict(mark=mark, **self.spent, epochs=self.spent['photos']/len(self.dls.train.dataset)))
+        save_model(self.average.kept, self.run_folder / f'{mark:g}.safetensors', s.arch, s.args, s.space, s.size)
+        self.rows.append(dict(mark=mark, **self.spent, epochs=self.spent['photos'] / len(self.dls.train.dataset)))
 
 # %% ../nbs/extras/23_tournament.ipynb #ee2f971c
 @dataclass(frozen=True)
 class Stage:
     "One training: of a whole system, or of its generator before the adversary joins it."
-    system:System
-    seed:int
-    first:float=0.; last:float=1. # part of the budget
-    after:str='' # the stage that it goes on from
+
+    system: System
+    seed: int
+    first: float = 0.0
+    last: float = 1.0  # part of the budget
+    after: str = ''  # the stage that it goes on from
 
     @property
-    def name(self): return '_'.join([f'{v:g}' if isinstance(v, float) else v for v in asdict(self.system).values()] + [f'seed{self.seed}'])
+    def name(self):
+        return '_'.join(
+            [f'{v:g}' if isinstance(v, float) else v for v in asdict(self.system).values()] + [f'seed{self.seed}']
+        )
 
-def stages(system:System, seed:int) -> list:
+
+def stages(system: System, seed: int) -> list:
     "One or two trainings that make a system."
     alone = replace(system, disc='none', start='cold')
-    if system.disc == 'none': return [Stage(alone, seed)]
-    if system.start == 'cold': return [Stage(system, seed)]
-    before = Stage(alone, seed, last=.5)
-    return [before, Stage(system, seed, first=.5, after=before.name)]
+    if system.disc == 'none':
+        return [Stage(alone, seed)]
+    if system.start == 'cold':
+        return [Stage(system, seed)]
+    before = Stage(alone, seed, last=0.5)
+    return [before, Stage(system, seed, first=0.5, after=before.name)]
 
-def plan(systems:list, seeds:list) -> list:
+
+def plan(systems: list, seeds: list) -> list:
     "All trainings in order, each once, a whole round of systems before the next seed."
     todo = {}
     for s in (s for seed in seeds for system in systems for s in stages(system, seed)):
-        if s.name not in todo or todo[s.name].last < s.last: todo[s.name] = s
+        if s.name not in todo or todo[s.name].last < s.last:
+            todo[s.name] = s
     return list(todo.values())
 
 # %% ../nbs/extras/23_tournament.ipynb #03700493
 def write_listings(
-    manifest:Manifest, systems:list,
-    parts:dict, # name -> regular expression for the files
-    folder:Path, val:int=200
+    manifest: Manifest,
+    systems: list,
+    parts: dict,  # name -> regular expression for the files
+    folder: Path,
+    val: int = 200,
 ):
     "A list of photos for each part and share; `BadInput` if one would be empty."
     folder.mkdir(exist_ok=True)
     good = manifest.table[manifest.table.verdict == 'ok']
     checked = good[good.split == 'val'].sort_values('sha256').head(val)
-    for photos,amount in {(s.photos, s.amount) for s in systems}:
-        if photos not in parts: raise BadInput(f'photos "{photos}" are not known: name them, as in --part {photos}=PATTERN')
-        try: own = good[(good.split == 'train') & good.file.str.contains(parts[photos], regex=True)].sort_values('sha256')
-        except re.error as e: raise BadInput(f'part {photos}: "{parts[photos]}" is no regular expression ({e})') from e
-        own = own.head(round(amount*len(own)))
-        if len(own) < 16: raise BadInput(f'photos {photos} · {amount:g} are {len(own)}: too few to train with, 16 is the least')
-        with whole_file(listing(folder, photos, amount)) as part: pd.concat([own, checked]).to_csv(part, index=False)
+    for photos, amount in {(s.photos, s.amount) for s in systems}:
+        if photos not in parts:
+            raise BadInput(f'photos "{photos}" are not known: name them, as in --part {photos}=PATTERN')
+        try:
+            own = good[(good.split == 'train') & good.file.str.contains(parts[photos], regex=True)].sort_values(
+                'sha256'
+            )
+        except re.error as e:
+            raise BadInput(f'part {photos}: "{parts[photos]}" is no regular expression ({e})') from e
+        own = own.head(round(amount * len(own)))
+        if len(own) < 16:
+            raise BadInput(f'photos {photos} · {amount:g} are {len(own)}: too few to train with, 16 is the least')
+        with whole_file(listing(folder, photos, amount)) as part:
+            pd.concat([own, checked]).to_csv(part, index=False)
 
-def listing(folder:Path, photos:str, amount:float) -> Path:
+
+def listing(folder: Path, photos: str, amount: float) -> Path:
     "Where the list of a part of the photos lies."
-    return Path(folder)/f'{photos}_{amount:g}.csv'
+    return Path(folder) / f'{photos}_{amount:g}.csv'
 
 # %% ../nbs/extras/23_tournament.ipynb #4b7ab8c9
-RECIPE = dict(wd=0., betas=[.5,.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
+RECIPE = dict(wd=0.0, betas=[0.5, 0.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
+
 
 def settings_of(
-    stage:Stage, out:Path, data:str,
-    narrow:int=1, # divide the channels of networks by this
-    **how # settings for all
-) -> dict: # arguments of `colorlab.training.train`
+    stage: Stage,
+    out: Path,
+    data: str,
+    narrow: int = 1,  # divide the channels of networks by this
+    **how,  # settings for all
+) -> dict:  # arguments of `colorlab.training.train`
     "How one stage trains; `BadInput` for names that are not known."
     s = stage.system
     wanted = network(s.gen, s.space) | RECIPE | how
-    if s.disc != 'none': wanted = with_adversary(wanted, s.disc, lr=RECIPE['lr'])
-    if stage.after: wanted |= dict(warm_start=str(out/'runs'/stage.after/'0.5.safetensors'), init=None)
-    return narrower(wanted, narrow) | dict(data=data, listing=str(listing(out/'listings', s.photos, s.amount)), seed=stage.seed, epochs=1_000_000, sample_epochs=[])
+    if s.disc != 'none':
+        wanted = with_adversary(wanted, s.disc, lr=RECIPE['lr'])
+    if stage.after:
+        wanted |= dict(warm_start=str(out / 'runs' / stage.after / '0.5.safetensors'), init=None)
+    return narrower(wanted, narrow) | dict(
+        data=data,
+        listing=str(listing(out / 'listings', s.photos, s.amount)),
+        seed=stage.seed,
+        epochs=1_000_000,
+        sample_epochs=[],
+    )
 
 # %% ../nbs/extras/23_tournament.ipynb #33d65c1e
-def run_stage(stage:Stage, out:Path, budget:Budget, device:str=None, **how) -> bool: # False if another process is at it
+def run_stage(
+    stage: Stage, out: Path, budget: Budget, device: str = None, **how
+) -> bool:  # False if another process is at it
     "Train one stage, unless that is done."
-    folder = out/'runs'/stage.name
+    folder = out / 'runs' / stage.name
     try:
-        with FileLock(out/'runs'/f'.{stage.name}.lock', timeout=0):
-            if (folder/'marks.csv').exists(): return True
-            if folder.exists(): shutil.rmtree(folder)
+        with FileLock(out / 'runs' / f'.{stage.name}.lock', timeout=0):
+            if (folder / 'marks.csv').exists():
+                return True
+            if folder.exists():
+                shutil.rmtree(folder)
             wanted = settings_of(stage, out, **how)
-            train(folder, cbs=[Clock(Run(folder), budget, stage.first, stage.last)], progress=False, checkpoint_seconds=np.inf, device=device, **wanted)
-    except Timeout: return False
+            train(
+                folder,
+                cbs=[Clock(Run(folder), budget, stage.first, stage.last)],
+                progress=False,
+                checkpoint_seconds=np.inf,
+                device=device,
+                **wanted,
+            )
+    except Timeout:
+        return False
     return True
 
-def run_all(todo:list, out:Path, budget:Budget, **how):
+
+def run_all(todo: list, out: Path, budget: Budget, **how):
     "Train all stages in order, as far as their beginnings are done; wait for other processes at the end."
     left = list(todo)
     while left:
-        ready = [s for s in left if not s.after or (out/'runs'/s.after/'marks.csv').exists()]
+        ready = [s for s in left if not s.after or (out / 'runs' / s.after / 'marks.csv').exists()]
         done = next((s for s in ready if run_stage(s, out, budget, **how)), None)
-        if done is None: time.sleep(1); continue
+        if done is None:
+            time.sleep(1)
+            continue
         left.remove(done)
-        print(f'{len(todo)-len(left)} of {len(todo)}: {done.name}', flush=True)
+        print(f'{len(todo) - len(left)} of {len(todo)}: {done.name}', flush=True)

@@ -7,72 +7,112 @@ __all__ = ['check_settings', 'plan_run', 'new_model', 'write_floors', 'default_d
            'make_learner', 'restore', 'fit']
 
 # %% ../nbs/09_training.ipynb #0e839344
+import random
+from functools import partial
+
 import numpy as np
 import pandas as pd
-import random
 import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import TrainEvalCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
-from functools import partial
 from torch import nn
+
+from colorlab.callbacks import (
+    Checkpoints,
+    Frozen,
+    History,
+    PhotoOrder,
+    Precision,
+    Progress,
+    Samples,
+    StopIfNotFinite,
+    keep_memory,
+    load_checkpoint,
+    make_callbacks,
+    set_random_state,
+)
+from .data import Manifest, find_dataset, make_manifest
 from .images import BadInput, whole_file
 from .lab import SPACES
-from .data import Manifest, find_dataset, make_manifest
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_floors
 from .models import build, fill, named_function, predict
 from .runs import LOSSES, Run, Settings, changed_settings
-from .callbacks import Checkpoints, Frozen, History, PhotoOrder, Precision, Progress, Samples, StopIfNotFinite, keep_memory, load_checkpoint, make_callbacks, set_random_state
 
 # %% ../nbs/09_training.ipynb #9d6aa6db
-def check_settings(settings:Settings, classes=()):
+def check_settings(settings: Settings, classes=()):
     "`BadInput` if the network cannot be built or does not fit; costs nothing, for on the `meta` device there are no numbers."
-    with torch.device('meta'): model,extras = build(settings.arch, settings.args, classes),make_callbacks(settings, classes)
-    space,size = SPACES[settings.space],settings.size
-    try: made = predict(model, torch.zeros(settings.bs, space.nx, size//space.times, size//space.times, device='meta'))
-    except torch.OutOfMemoryError: pass # a matter of the device
-    except BadInput: raise
-    except (RuntimeError, ValueError) as e: raise BadInput(f'{settings.arch} cannot color {settings.bs} photos of {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}') from e
+    with torch.device('meta'):
+        model, extras = build(settings.arch, settings.args, classes), make_callbacks(settings, classes)
+    space, size = SPACES[settings.space], settings.size
+    try:
+        made = predict(
+            model, torch.zeros(settings.bs, space.nx, size // space.times, size // space.times, device='meta')
+        )
+    except torch.OutOfMemoryError:
+        pass  # a matter of the device
+    except BadInput:
+        raise
+    except (RuntimeError, ValueError) as e:
+        raise BadInput(
+            f'{settings.arch} cannot color {settings.bs} photos of {settings.size} pixels in {settings.space}: {str(e).splitlines()[0]}'
+        ) from e
     else:
-        if made.shape[1:] != (space.ny, size, size): raise BadInput(f'{settings.arch} makes {tuple(made.shape[1:])} and not the {(space.ny, size, size)} of the space {settings.space}')
-    if settings.init: named_function(settings.init)
-    if settings.warm_start: fill(model, settings.warm_start)
-    if settings.freeze: Frozen(model, settings.freeze)
+        if made.shape[1:] != (space.ny, size, size):
+            raise BadInput(
+                f'{settings.arch} makes {tuple(made.shape[1:])} and not the {(space.ny, size, size)} of the space {settings.space}'
+            )
+    if settings.init:
+        named_function(settings.init)
+    if settings.warm_start:
+        fill(model, settings.warm_start)
+    if settings.freeze:
+        Frozen(model, settings.freeze)
     for cb in extras:
-        if hasattr(type(cb), 'check'): cb.check(settings, model)
+        if hasattr(type(cb), 'check'):
+            cb.check(settings, model)
 
-def plan_run(run:Run, wanted:dict, classes=()) -> tuple: # settings and manifest
+
+def plan_run(run: Run, wanted: dict, classes=()) -> tuple:  # settings and manifest
     "Check everything that can be wrong with a new run before a byte of it is written."
     run.check_free()
     settings = Settings(**wanted)
     check_settings(settings, classes)
     manifest = make_manifest(settings.data, settings.train, settings.val, settings.seed, settings.listing)
-    for split in ('train','val'): manifest.part(split)
-    if manifest.left_out(): print(manifest.left_out())
-    return settings,manifest
+    for split in ('train', 'val'):
+        manifest.part(split)
+    if manifest.left_out():
+        print(manifest.left_out())
+    return settings, manifest
 
 # %% ../nbs/09_training.ipynb #ec7c1168
-def new_model(settings:Settings, classes=(), pretrained:bool=True) -> nn.Module:
+def new_model(settings: Settings, classes=(), pretrained: bool = True) -> nn.Module:
     "The network of a run, freshly initialized from its seed, with pretrained weights where the settings name some."
-    torch.manual_seed(settings.seed); np.random.seed(settings.seed); random.seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    np.random.seed(settings.seed)
+    random.seed(settings.seed)
     model = build(settings.arch, settings.args, classes)
-    if pretrained and settings.warm_start: fill(model, settings.warm_start)
-    elif pretrained and settings.init: named_function(settings.init)(model)
+    if pretrained and settings.warm_start:
+        fill(model, settings.warm_start)
+    elif pretrained and settings.init:
+        named_function(settings.init)(model)
     return model
 
 # %% ../nbs/09_training.ipynb #42ff65b0
-def write_floors(run:Run, dls):
+def write_floors(run: Run, dls):
     "Score the floors and the truth itself on the validation photos, into `floors.csv`."
-    dls.train.epoch,scores = 0,{}
-    train_ab = mean_ab(dls.train.space.merge(x, y) for x,y in dls.train).cpu()
-    for i,(x,y) in enumerate(dls.valid): # a batch at a time: 2,000 photos would not fit
+    dls.train.epoch, scores = 0, {}
+    train_ab = mean_ab(dls.train.space.merge(x, y) for x, y in dls.train).cpu()
+    for i, (x, y) in enumerate(dls.valid):  # a batch at a time: 2,000 photos would not fit
         truth = dls.train.space.merge(x, y)
-        for name,rgb in (space_floors(dls.train.space, x, y, train_ab, seed=i) | {'truth': truth}).items(): scores.setdefault(name, []).append(score(rgb, truth))
-    table = pd.DataFrame({name: pd.concat(s).mean() for name,s in scores.items()}).T
-    with whole_file(run/'floors.csv') as part: table.to_csv(part)
+        for name, rgb in (space_floors(dls.train.space, x, y, train_ab, seed=i) | {'truth': truth}).items():
+            scores.setdefault(name, []).append(score(rgb, truth))
+    table = pd.DataFrame({name: pd.concat(s).mean() for name, s in scores.items()}).T
+    with whole_file(run / 'floors.csv') as part:
+        table.to_csv(part)
 
 # %% ../nbs/09_training.ipynb #1a5e4f3f
 def default_device() -> str:
@@ -80,92 +120,151 @@ def default_device() -> str:
     return 'cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu'
 
 # %% ../nbs/09_training.ipynb #f76d44ea
-def check_device(name:str) -> str:
+def check_device(name: str) -> str:
     "The same name, if torch can compute there; `BadInput` if not."
-    try: torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as e: raise BadInput(f'the device {name} is not to be had here ({str(e).splitlines()[0]}): leave it out, or use cpu') from None
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as e:
+        raise BadInput(
+            f'the device {name} is not to be had here ({str(e).splitlines()[0]}): leave it out, or use cpu'
+        ) from None
     return name
 
 # %% ../nbs/09_training.ipynb #111b1109
 def train(
-    folder, # of the run; on Colab a folder on Drive
-    resume:bool=False, # go on with the run in `folder`
-    progress:bool=True, device:str=None, checkpoint_seconds:float=15., classes=(), cbs=(),
-    **wanted # see `Settings`
-) -> Learner: # its model is trained; everything else is in the folder
+    folder,  # of the run; on Colab a folder on Drive
+    resume: bool = False,  # go on with the run in `folder`
+    progress: bool = True,
+    device: str = None,
+    checkpoint_seconds: float = 15.0,
+    classes=(),
+    cbs=(),
+    **wanted,  # see `Settings`
+) -> Learner:  # its model is trained; everything else is in the folder
     "Train a network, or go on where it stopped. `BadInput` with what to do, if it cannot."
-    run,device = Run(folder),check_device(device or default_device())
-    if resume: settings = changed_settings(run.settings(), wanted)
-    else: settings,manifest = plan_run(run, wanted, classes)
+    run, device = Run(folder), check_device(device or default_device())
+    if resume:
+        settings = changed_settings(run.settings(), wanted)
+    else:
+        settings, manifest = plan_run(run, wanted, classes)
     with run.lock():
-        if not resume: run.create(settings, manifest)
+        if not resume:
+            run.create(settings, manifest)
         parts = 1
-        while True: # until a batch fits into memory
-            try: return train_in_parts(run, settings, parts, progress, device, checkpoint_seconds, classes, cbs)
+        while True:  # until a batch fits into memory
+            try:
+                return train_in_parts(run, settings, parts, progress, device, checkpoint_seconds, classes, cbs)
             except torch.OutOfMemoryError:
-                if parts >= settings.bs: raise BadInput('not even one photo at a time fits into memory: use a smaller size or network') from None
-            parts = next(p for p in range(parts+1, settings.bs+1) if settings.bs % p == 0) # parts of one size
+                if parts >= settings.bs:
+                    raise BadInput(
+                        'not even one photo at a time fits into memory: use a smaller size or network'
+                    ) from None
+            parts = next(p for p in range(parts + 1, settings.bs + 1) if settings.bs % p == 0)  # parts of one size
             torch.cuda.empty_cache()
-            print(f'out of memory: going on with batches of {-(-settings.bs//parts)}, {parts} of which make one step')
+            print(f'out of memory: going on with batches of {-(-settings.bs // parts)}, {parts} of which make one step')
 
 # %% ../nbs/09_training.ipynb #6063cb10
-def train_in_parts(run:Run, settings:Settings, parts:int, progress:bool, device:str, checkpoint_seconds:float, classes, cbs) -> Learner:
+def train_in_parts(
+    run: Run, settings: Settings, parts: int, progress: bool, device: str, checkpoint_seconds: float, classes, cbs
+) -> Learner:
     "Train from the last checkpoint to the end, each batch in `parts`."
-    if torch.device(device).type == 'cpu': keep_memory()
-    state,manifest = load_checkpoint(run),Manifest.load(run/'manifest.csv', find_dataset(settings.data)[0])
-    dls = photo_loaders(manifest, SPACES[settings.space], settings.size, settings.bs, settings.hflip, settings.vflip,
-                        settings.margin, parts, settings.seed, device)
-    run.save(settings) # of a resumed run, now that its photos are known to be there
-    if not (run/'floors.csv').exists(): write_floors(run, dls)
+    if torch.device(device).type == 'cpu':
+        keep_memory()
+    state, manifest = load_checkpoint(run), Manifest.load(run / 'manifest.csv', find_dataset(settings.data)[0])
+    dls = photo_loaders(
+        manifest,
+        SPACES[settings.space],
+        settings.size,
+        settings.bs,
+        settings.hflip,
+        settings.vflip,
+        settings.margin,
+        parts,
+        settings.seed,
+        device,
+    )
+    run.save(settings)  # of a resumed run, now that its photos are known to be there
+    if not (run / 'floors.csv').exists():
+        write_floors(run, dls)
     learn = make_learner(run, dls, settings, state, classes, checkpoint_seconds)
-    if parts > 1: learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
-    if progress: learn.add_cb(Progress(run.floors()))
+    if parts > 1:
+        learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
+    if progress:
+        learn.add_cb(Progress(run.floors()))
     learn.add_cbs(cbs)
     done = state['epochs'] if state else 0
-    if done < settings.epochs: fit(learn, settings, done)
+    if done < settings.epochs:
+        fit(learn, settings, done)
     return learn
 
 # %% ../nbs/09_training.ipynb #80a834d9
-def make_learner(run:Run, dls, settings:Settings, state:dict|None, classes=(), checkpoint_seconds=15.) -> Learner:
+def make_learner(run: Run, dls, settings: Settings, state: dict | None, classes=(), checkpoint_seconds=15.0) -> Learner:
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
-    model,extras = new_model(settings, classes, pretrained=state is None),make_callbacks(settings, classes)
+    model, extras = new_model(settings, classes, pretrained=state is None), make_callbacks(settings, classes)
     history = History(run, extras)
-    cbs = [TrainEvalCallback(), PhotoOrder(), StopIfNotFinite(run), history, Samples(run, settings.sample_epochs, seed=settings.seed),
-           Checkpoints(run, settings, checkpoint_seconds, extras=extras), *extras]
-    if settings.freeze: cbs.append(Frozen(model, settings.freeze))
-    if settings.channels_last: cbs.append(ChannelsLast())
-    if settings.precision != 'float32': cbs.append(Precision(settings.precision, state and state['scaler']))
+    cbs = [
+        TrainEvalCallback(),
+        PhotoOrder(),
+        StopIfNotFinite(run),
+        history,
+        Samples(run, settings.sample_epochs, seed=settings.seed),
+        Checkpoints(run, settings, checkpoint_seconds, extras=extras),
+        *extras,
+    ]
+    if settings.freeze:
+        cbs.append(Frozen(model, settings.freeze))
+    if settings.channels_last:
+        cbs.append(ChannelsLast())
+    if settings.precision != 'float32':
+        cbs.append(Precision(settings.precision, state and state['scaler']))
     groups = getattr(model, 'groups', lambda: [list(model.parameters())])
-    adam = partial(torch.optim.AdamW, betas=settings.betas or (.9,.999))
-    learn = Learner(dls, model, getattr(model, 'loss', LOSSES[settings.loss]), partial(OptimWrapper, opt=adam), cbs=cbs, wd=settings.wd,
-                    splitter=lambda m: groups(), default_cbs=False)
-    learn.settings = settings # for callbacks that ask
+    adam = partial(torch.optim.AdamW, betas=settings.betas or (0.9, 0.999))
+    learn = Learner(
+        dls,
+        model,
+        getattr(model, 'loss', LOSSES[settings.loss]),
+        partial(OptimWrapper, opt=adam),
+        cbs=cbs,
+        wd=settings.wd,
+        splitter=lambda m: groups(),
+        default_cbs=False,
+    )
+    learn.settings = settings  # for callbacks that ask
     model.to(dls.device)
     learn.create_opt()
-    if state: restore(run, learn, history, extras, state)
+    if state:
+        restore(run, learn, history, extras, state)
     return learn
 
 # %% ../nbs/09_training.ipynb #4323b12f
-def restore(run:Run, learn:Learner, history:History, extras:list, state:dict):
+def restore(run: Run, learn: Learner, history: History, extras: list, state: dict):
     "Put everything back as it was when `state` was saved; `BadInput` if it is the state of another run."
     try:
         learn.model.load_state_dict(state['model'])
         learn.opt.load_state_dict(state['opt'])
-        for cb,saved in zip(extras, state.get('callbacks', []), strict=True):
-            if saved: cb.load_state_dict(saved)
+        for cb, saved in zip(extras, state.get('callbacks', []), strict=True):
+            if saved:
+                cb.load_state_dict(saved)
     except (RuntimeError, ValueError) as e:
-        raise BadInput(f'{run.folder}: its checkpoint does not fit its settings (another arch, args or callbacks): start a new run') from e
-    history.rows,history.first = state['history'],state['epochs']
+        raise BadInput(
+            f'{run.folder}: its checkpoint does not fit its settings (another arch, args or callbacks): start a new run'
+        ) from e
+    history.rows, history.first = state['history'], state['epochs']
     history.write()
     set_random_state(state['random'])
 
 # %% ../nbs/09_training.ipynb #98eada67
-def fit(learn:Learner, settings:Settings, done:int):
+def fit(learn: Learner, settings: Settings, done: int):
     "Run the epochs that are missing, at the learning rates that belong to them."
     n = len(learn.opt.param_groups)
-    lr = [settings.lr*settings.slow]*(n > 1) + [settings.lr]*(n - (n > 1))
+    lr = [settings.lr * settings.slow] * (n > 1) + [settings.lr] * (n - (n > 1))
     try:
-        if settings.schedule == 'constant': learn.fit(settings.epochs, lr, start_epoch=done)
-        else: learn.fit_one_cycle(settings.epochs, lr, start_epoch=done, **(dict(moms=[settings.betas[0]]*3) if settings.betas else {}))
-    finally: # an error or Ctrl-C in the middle of a batch must not leave half precision on
-        if torch.is_autocast_enabled(learn.dls.device.type): learn.precision.autocast.__exit__(None, None, None)
+        if settings.schedule == 'constant':
+            learn.fit(settings.epochs, lr, start_epoch=done)
+        else:
+            learn.fit_one_cycle(
+                settings.epochs, lr, start_epoch=done, **(dict(moms=[settings.betas[0]] * 3) if settings.betas else {})
+            )
+    finally:  # an error or Ctrl-C in the middle of a batch must not leave half precision on
+        if torch.is_autocast_enabled(learn.dls.device.type):
+            learn.precision.autocast.__exit__(None, None, None)

@@ -7,86 +7,118 @@ __all__ = ['NORMS', 'PIX2PIX', 'REPORTS', 'strided', 'threes', 'down_level', 'UN
            'decode', 'TimmUNet', 'lite0_encoder', 'timm_encoder']
 
 # %% ../nbs/12_unet.ipynb #784d5c03
+from functools import partial
+
 import timm
 import torch
 import torch.nn.functional as F
-from functools import partial
 from torch import nn
-from .images import BadInput
-from .lab import SPACES
+
 from .cnn import continued, conv
+from .images import BadInput
 from .koala import downloaded, lite0_weights
+from .lab import SPACES
 
 # %% ../nbs/12_unet.ipynb #53b384e1
 NORMS = {'batch': nn.BatchNorm2d, 'instance': nn.InstanceNorm2d, 'none': None}
 
+
 def strided(
-    layer, # nn.Conv2d halves the picture, nn.ConvTranspose2d doubles it
-    ni:int, nf:int, norm, act, # norm: a class or None
-    stride:int=2 # 1 takes one pixel off
+    layer,  # nn.Conv2d halves the picture, nn.ConvTranspose2d doubles it
+    ni: int,
+    nf: int,
+    norm,
+    act,  # norm: a class or None
+    stride: int = 2,  # 1 takes one pixel off
 ) -> list:
     "The 4×4 kernel of stride 2 with which pix2pix goes down and up, normalization, activation."
     return [layer(ni, nf, 4, stride, 1, bias=norm is None), *([norm(nf)] if norm else []), act()]
 
+
 def threes(
-    ni:int, nf:int, n:int, norm, act # n: how many
+    ni: int,
+    nf: int,
+    n: int,
+    norm,
+    act,  # n: how many
 ) -> list:
     "Convolutions 3×3, one after the other."
     return [conv(ni if i == 0 else nf, nf, norm=norm, act=act) for i in range(n)]
 
-def down_level(ni:int, nf:int, pool:bool, convs:int, norm, act) -> list:
+
+def down_level(ni: int, nf: int, pool: bool, convs: int, norm, act) -> list:
     "To half the size: by max-pooling or by a strided convolution; then as many 3×3 as wanted."
-    if pool: return [nn.MaxPool2d(2), *threes(ni, nf, convs, norm, act)]
+    if pool:
+        return [nn.MaxPool2d(2), *threes(ni, nf, convs, norm, act)]
     return [*strided(nn.Conv2d, ni, nf, norm, act), *threes(nf, nf, convs, norm, act)]
 
 # %% ../nbs/12_unet.ipynb #2a87fa4b
 class UNet(nn.Module):
     "Down, up, and skip connections across; its arguments make the U-Nets of R0.11, R1.3, R2.5, R3.4 and R4.7, see `REPORTS`."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` and `y`
-        nf:int=24, levels:int=5, most:int=8, # channels of the first level, doubled at each up to `most` times as many; how often to halve
-        full:bool=True, # whether the first level has the full size; otherwise it has half of it
-        pool:bool=True, # max-pooling down and plain enlarging up; otherwise strided convolutions both ways
-        convs:int=1, middle:int=0, # 3×3 convolutions at each level besides, and 1×1 at the deepest
-        norm:str='batch', bare=(), # batch, instance or none; levels on the way down that go without, -1 is the deepest
-        leak=(.2, 0.), # slope of LeakyReLU below 0, on the way down and up; 0 is ReLU
-        dropout:float=0., drop_down:int=0, drop_up:int=0, # how much, and at how many of the deepest levels down and up
-        end:int=3, # kernel of the last convolution; 0 ends with a transposed one, where no level has the full size
-        skips:bool=True
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` and `y`
+        nf: int = 24,
+        levels: int = 5,
+        most: int = 8,  # channels of the first level, doubled at each up to `most` times as many; how often to halve
+        full: bool = True,  # whether the first level has the full size; otherwise it has half of it
+        pool: bool = True,  # max-pooling down and plain enlarging up; otherwise strided convolutions both ways
+        convs: int = 1,
+        middle: int = 0,  # 3×3 convolutions at each level besides, and 1×1 at the deepest
+        norm: str = 'batch',
+        bare=(),  # batch, instance or none; levels on the way down that go without, -1 is the deepest
+        leak=(0.2, 0.0),  # slope of LeakyReLU below 0, on the way down and up; 0 is ReLU
+        dropout: float = 0.0,
+        drop_down: int = 0,
+        drop_up: int = 0,  # how much, and at how many of the deepest levels down and up
+        end: int = 3,  # kernel of the last convolution; 0 ends with a transposed one, where no level has the full size
+        skips: bool = True,
     ):
         super().__init__()
-        if norm not in NORMS: raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORMS)}')
-        if (pool and not convs) or (full and not end): raise BadInput('pool needs convs of 1 at least, and full an end of 1 at least')
-        self.skips,self.multiple,n = skips,2**levels,levels + full
-        norm,(act_down,act_up) = NORMS[norm],(partial(nn.LeakyReLU, slope) for slope in leak)
-        widths,without = [nf*min(2**i, most) for i in range(n)],{i % n for i in bare}
-        drop = lambda yes: [nn.Dropout(dropout)]*bool(yes and dropout)
+        if norm not in NORMS:
+            raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORMS)}')
+        if (pool and not convs) or (full and not end):
+            raise BadInput('pool needs convs of 1 at least, and full an end of 1 at least')
+        self.skips, self.multiple, n = skips, 2**levels, levels + full
+        norm, (act_down, act_up) = NORMS[norm], (partial(nn.LeakyReLU, slope) for slope in leak)
+        widths, without = [nf * min(2**i, most) for i in range(n)], {i % n for i in bare}
+        drop = lambda yes: [nn.Dropout(dropout)] * bool(yes and dropout)
 
         self.downs = nn.ModuleList()
-        for i,(a,b) in enumerate(zip([ni, *widths], widths)):
+        for i, (a, b) in enumerate(zip([ni, *widths], widths)):
             how = None if i in without else norm, act_down
             layers = threes(a, b, max(convs, 1), *how) if full and i == 0 else down_level(a, b, pool, convs, *how)
             self.downs.append(nn.Sequential(*layers, *drop(i >= n - drop_down)))
         c = widths[-1]
         self.middle = nn.Sequential(*(conv(c, c, 1, norm=None, act=act_down) for _ in range(middle)))
 
-        self.larger,self.mix = nn.ModuleList(),nn.ModuleList()
-        for i,w in enumerate(widths[-2::-1]):
-            larger,c = ([nn.Upsample(scale_factor=2)], c) if pool else (strided(nn.ConvTranspose2d, c, w, norm, act_up), w)
+        self.larger, self.mix = nn.ModuleList(), nn.ModuleList()
+        for i, w in enumerate(widths[-2::-1]):
+            larger, c = (
+                ([nn.Upsample(scale_factor=2)], c) if pool else (strided(nn.ConvTranspose2d, c, w, norm, act_up), w)
+            )
             self.larger.append(nn.Sequential(*larger, *drop(i < drop_up)))
-            c += w*skips
+            c += w * skips
             self.mix.append(nn.Sequential(*threes(c, w, convs, norm, act_up)))
-            if convs: c = w
-        before,after = end//2,(end - 1)//2
-        last = [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(c, no, end)] if end else [nn.ConvTranspose2d(c, no, 4, 2, 1)]
+            if convs:
+                c = w
+        before, after = end // 2, (end - 1) // 2
+        last = (
+            [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(c, no, end)]
+            if end
+            else [nn.ConvTranspose2d(c, no, 4, 2, 1)]
+        )
         self.out = nn.Sequential(*([] if full or not end else [nn.Upsample(scale_factor=2)]), *last, nn.Tanh())
 
     def forward(self, x):
-        h,w = x.shape[-2:]
-        x,features = continued(x, self.multiple, self.training),[]
-        for down in self.downs: features.append(x := down(x))
+        h, w = x.shape[-2:]
+        x, features = continued(x, self.multiple, self.training), []
+        for down in self.downs:
+            features.append(x := down(x))
         x = self.middle(x)
-        for skip,larger,mix in zip(features[-2::-1], self.larger, self.mix):
+        for skip, larger, mix in zip(features[-2::-1], self.larger, self.mix):
             x = larger(x)
             x = mix(torch.cat([x, skip], 1) if self.skips else x)
         return self.out(x)[..., :h, :w]
@@ -94,73 +126,151 @@ class UNet(nn.Module):
 # %% ../nbs/12_unet.ipynb #1ae86fdc
 class Residual(nn.Module):
     "Two convolutions whose result is added to what went in."
-    def __init__(self, nf:int, norm=nn.BatchNorm2d): # norm: a class or None
+
+    def __init__(self, nf: int, norm=nn.BatchNorm2d):  # norm: a class or None
         super().__init__()
         self.layers = nn.Sequential(conv(nf, nf, norm=norm), conv(nf, nf, norm=norm, act=None))
-    def forward(self, x): return x + self.layers(x)
+
+    def forward(self, x):
+        return x + self.layers(x)
+
 
 class ResNetGenerator(nn.Module):
     "Down, residual blocks, up: R0's Lab GAN generator (R0.5), and R2's with other numbers (R2.7)."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` and `y`
-        nf:int=32, ks:int=9, # channels of the first layer, doubled at each halving; kernel of the first and the last
-        halvings:int=2, blocks:int=5
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` and `y`
+        nf: int = 32,
+        ks: int = 9,  # channels of the first layer, doubled at each halving; kernel of the first and the last
+        halvings: int = 2,
+        blocks: int = 5,
     ):
         super().__init__()
-        widths = [nf*2**i for i in range(halvings + 1)]
-        up = [[nn.ConvTranspose2d(a, b, 3, 2, 1, output_padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()] for a,b in zip(widths[:0:-1], widths[-2::-1])]
+        widths = [nf * 2**i for i in range(halvings + 1)]
+        up = [
+            [nn.ConvTranspose2d(a, b, 3, 2, 1, output_padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+            for a, b in zip(widths[:0:-1], widths[-2::-1])
+        ]
         self.layers = nn.Sequential(
-            conv(ni, nf, ks), *(conv(a, b, stride=2) for a,b in zip(widths, widths[1:])),
+            conv(ni, nf, ks),
+            *(conv(a, b, stride=2) for a, b in zip(widths, widths[1:])),
             *(Residual(widths[-1]) for _ in range(blocks)),
-            *(layer for layers in up for layer in layers), nn.Conv2d(nf, no, ks, padding=ks//2), nn.Tanh())
+            *(layer for layers in up for layer in layers),
+            nn.Conv2d(nf, no, ks, padding=ks // 2),
+            nn.Tanh(),
+        )
         self.multiple = 2**halvings
 
     def forward(self, x):
-        h,w = x.shape[-2:]
+        h, w = x.shape[-2:]
         return self.layers(continued(x, self.multiple, self.training))[..., :h, :w]
 
 # %% ../nbs/12_unet.ipynb #3ee0087d
-PIX2PIX = dict(nf=64, full=False, pool=False, convs=0, end=0, bare=[0,-1], dropout=.5, drop_up=3) # the paper's generator
-REPORTS = { # name -> row of the report, architecture, its arguments beside ni and no, space, size
-    'r0-lab-gan': dict(row='R0.5', arch='colorlab.unet:ResNetGenerator', args=dict(nf=32, ks=9, blocks=5), space='lab', size=256,
-        assumed='the first convolution has BN and ReLU as the others'),
-    'r0-pix2pix': dict(row='R0.11', arch='colorlab.unet:UNet', args=PIX2PIX | dict(levels=8, norm='instance', drop_down=5, drop_up=4, end=4), space='rgb3', size=256,
-        assumed=''),
-    'r1-unet': dict(row='R1.3', arch='colorlab.unet:UNet', args=PIX2PIX | dict(levels=8), space='lab', size=256,
-        assumed='no BN at the deepest level, ReLU and three times dropout .5 on the way up, Tanh, as in pix2pix'),
-    'r2-unet': dict(row='R2.5', arch='colorlab.unet:UNet', args=PIX2PIX | dict(levels=7), space='lab', size=128,
-        assumed='widths, dropout .5 three times, no BN in the first and the deepest, as in pix2pix; the last of the 7 up is the last convolution'),
-    'r2-autoencoder': dict(row='R2.6', arch='colorlab.cnn:Autoencoder', args={}, space='lab', size=128, assumed='depth and widths'),
-    'r2-resnet': dict(row='R2.7', arch='colorlab.unet:ResNetGenerator', args=dict(nf=64, ks=7, blocks=6), space='lab', size=128,
-        assumed='64 channels, two halvings and 6 blocks, as CycleGAN has at 128 pixels; BN and ReLU everywhere'),
-    'r3-unet': dict(row='R3.4', arch='colorlab.unet:UNet', args=PIX2PIX | dict(levels=8, full=True, middle=2, end=3), space='lab', size=256,
-        assumed='20 = 1 at the full size + 8 down + 2 of 1×1 at the bottleneck + 8 up + 1 at the end; input of 1 channel; the rest as in pix2pix'),
-    'r4-koala': dict(row='R4.4', arch='colorlab.koala:Koala', args=dict(classifier='vgg16'), init='colorlab.koala:timm_classifier', space='rgb', size=256,
-        assumed='size; the decoder reads the 1,256 channels directly; answers before the softmax'),
-    'r4-unet': dict(row='R4.7', arch='colorlab.unet:UNet', args=dict(nf=64, levels=4, most=16, convs=2, leak=[.2, .2], end=1), space='rgb', size=256,
-        assumed='size; slope .2; nearest enlarging; Tanh')}
+PIX2PIX = dict(
+    nf=64, full=False, pool=False, convs=0, end=0, bare=[0, -1], dropout=0.5, drop_up=3
+)  # the paper's generator
+REPORTS = {  # name -> row of the report, architecture, its arguments beside ni and no, space, size
+    'r0-lab-gan': dict(
+        row='R0.5',
+        arch='colorlab.unet:ResNetGenerator',
+        args=dict(nf=32, ks=9, blocks=5),
+        space='lab',
+        size=256,
+        assumed='the first convolution has BN and ReLU as the others',
+    ),
+    'r0-pix2pix': dict(
+        row='R0.11',
+        arch='colorlab.unet:UNet',
+        args=PIX2PIX | dict(levels=8, norm='instance', drop_down=5, drop_up=4, end=4),
+        space='rgb3',
+        size=256,
+        assumed='',
+    ),
+    'r1-unet': dict(
+        row='R1.3',
+        arch='colorlab.unet:UNet',
+        args=PIX2PIX | dict(levels=8),
+        space='lab',
+        size=256,
+        assumed='no BN at the deepest level, ReLU and three times dropout .5 on the way up, Tanh, as in pix2pix',
+    ),
+    'r2-unet': dict(
+        row='R2.5',
+        arch='colorlab.unet:UNet',
+        args=PIX2PIX | dict(levels=7),
+        space='lab',
+        size=128,
+        assumed='widths, dropout .5 three times, no BN in the first and the deepest, as in pix2pix; the last of the 7 up is the last convolution',
+    ),
+    'r2-autoencoder': dict(
+        row='R2.6', arch='colorlab.cnn:Autoencoder', args={}, space='lab', size=128, assumed='depth and widths'
+    ),
+    'r2-resnet': dict(
+        row='R2.7',
+        arch='colorlab.unet:ResNetGenerator',
+        args=dict(nf=64, ks=7, blocks=6),
+        space='lab',
+        size=128,
+        assumed='64 channels, two halvings and 6 blocks, as CycleGAN has at 128 pixels; BN and ReLU everywhere',
+    ),
+    'r3-unet': dict(
+        row='R3.4',
+        arch='colorlab.unet:UNet',
+        args=PIX2PIX | dict(levels=8, full=True, middle=2, end=3),
+        space='lab',
+        size=256,
+        assumed='20 = 1 at the full size + 8 down + 2 of 1×1 at the bottleneck + 8 up + 1 at the end; input of 1 channel; the rest as in pix2pix',
+    ),
+    'r4-koala': dict(
+        row='R4.4',
+        arch='colorlab.koala:Koala',
+        args=dict(classifier='vgg16'),
+        init='colorlab.koala:timm_classifier',
+        space='rgb',
+        size=256,
+        assumed='size; the decoder reads the 1,256 channels directly; answers before the softmax',
+    ),
+    'r4-unet': dict(
+        row='R4.7',
+        arch='colorlab.unet:UNet',
+        args=dict(nf=64, levels=4, most=16, convs=2, leak=[0.2, 0.2], end=1),
+        space='rgb',
+        size=256,
+        assumed='size; slope .2; nearest enlarging; Tanh',
+    ),
+}
 
 # %% ../nbs/12_unet.ipynb #3d2be83f
 def report(
-    name:str, # as in `REPORTS`
-    space:str=None, # another than the report's
-    **args # of the architecture, other than the report's
-) -> dict: # arch, args, init, space and size: a part of `colorlab.runs.Settings`
+    name: str,  # as in `REPORTS`
+    space: str = None,  # another than the report's
+    **args,  # of the architecture, other than the report's
+) -> dict:  # arch, args, init, space and size: a part of `colorlab.runs.Settings`
     "How to build a report's generator; `BadInput` with the names there are."
-    if name not in REPORTS: raise BadInput(f'{name}: is no generator of the reports; choose from {", ".join(REPORTS)}')
+    if name not in REPORTS:
+        raise BadInput(f'{name}: is no generator of the reports; choose from {", ".join(REPORTS)}')
     r = REPORTS[name]
     space = space or r['space']
-    if space not in SPACES: raise BadInput(f'{space}: is no space; choose from {", ".join(SPACES)}')
-    return dict(arch=r['arch'], args=dict(ni=SPACES[space].nx, no=SPACES[space].ny) | r['args'] | args, init=r.get('init'), space=space, size=r['size'])
+    if space not in SPACES:
+        raise BadInput(f'{space}: is no space; choose from {", ".join(SPACES)}')
+    return dict(
+        arch=r['arch'],
+        args=dict(ni=SPACES[space].nx, no=SPACES[space].ny) | r['args'] | args,
+        init=r.get('init'),
+        space=space,
+        size=r['size'],
+    )
 
 # %% ../nbs/12_unet.ipynb #0255f1d0
 def decode(
-    x, # the deepest features
-    features:list, # those of the levels above, deepest first
-    ups # one block a level
+    x,  # the deepest features
+    features: list,  # those of the levels above, deepest first
+    ups,  # one block a level
 ):
     "Walk up: enlarge to the size of the next level, join its features, convolve."
-    for up,skip in zip(ups, features):
+    for up, skip in zip(ups, features):
         x = F.interpolate(x, size=skip.shape[-2:], mode='nearest')
         x = up(torch.cat([x, skip], 1))
     return x
@@ -168,24 +278,30 @@ def decode(
 # %% ../nbs/12_unet.ipynb #f968f221
 class TimmUNet(nn.Module):
     "A U-Net whose encoder is any timm network (R3.9); colors are predicted at the size of its first features and enlarged."
-    def __init__(self,
-        ni:int=1, no:int=2, # channels of `x` (1 is repeated to 3) and of `y`
-        encoder:str='tf_efficientnet_lite0', # a timm name; its weights come from an `init` function below
-        widths=(128,96,64,32) # channels on the way up, deepest first
+
+    def __init__(
+        self,
+        ni: int = 1,
+        no: int = 2,  # channels of `x` (1 is repeated to 3) and of `y`
+        encoder: str = 'tf_efficientnet_lite0',  # a timm name; its weights come from an `init` function below
+        widths=(128, 96, 64, 32),  # channels on the way up, deepest first
     ):
         super().__init__()
-        if ':' in encoder: raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
-        if ni not in (1, 3): raise BadInput(f'ni is {ni}: a pretrained encoder sees 1 or 3 channels')
+        if ':' in encoder:
+            raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
+        if ni not in (1, 3):
+            raise BadInput(f'ni is {ni}: a pretrained encoder sees 1 or 3 channels')
         self.encoder = timm.create_model(encoder, features_only=True)
-        skips,cfg = self.encoder.feature_info.channels()[::-1],self.encoder.default_cfg
-        widths = widths[:len(skips)-1]
-        self.ups = nn.ModuleList(conv(a + skip, b) for a,skip,b in zip((skips[0], *widths), skips[1:], widths))
+        skips, cfg = self.encoder.feature_info.channels()[::-1], self.encoder.default_cfg
+        widths = widths[: len(skips) - 1]
+        self.ups = nn.ModuleList(conv(a + skip, b) for a, skip, b in zip((skips[0], *widths), skips[1:], widths))
         self.out = nn.Conv2d(widths[-1], no, 3, padding=1)
-        for name in ('mean','std'): self.register_buffer(name, torch.tensor(cfg[name])[:,None,None])
+        for name in ('mean', 'std'):
+            self.register_buffer(name, torch.tensor(cfg[name])[:, None, None])
 
     def forward(self, x):
-        seen = (x.expand(-1, 3, -1, -1)*.5 + .5 - self.mean)/self.std # as the encoder was trained to see
-        deepest,*features = self.encoder(seen)[::-1]
+        seen = (x.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self.mean) / self.std  # as the encoder was trained to see
+        deepest, *features = self.encoder(seen)[::-1]
         return F.interpolate(self.out(decode(deepest, features, self.ups)), size=x.shape[-2:], mode='bilinear')
 
     def groups(self):
@@ -195,19 +311,22 @@ class TimmUNet(nn.Module):
 
 # %% ../nbs/12_unet.ipynb #75592da5
 def lite0_encoder(
-    model:TimmUNet # with the encoder `tf_efficientnet_lite0`
+    model: TimmUNet,  # with the encoder `tf_efficientnet_lite0`
 ):
     "Fill the encoder with ImageNet weights that need no network. (`init` of a run.)"
     name = model.encoder.default_cfg['architecture']
-    if name != 'tf_efficientnet_lite0': raise BadInput(f'{name}: lite0_encoder has no weights for it; use colorlab.unet:timm_encoder')
+    if name != 'tf_efficientnet_lite0':
+        raise BadInput(f'{name}: lite0_encoder has no weights for it; use colorlab.unet:timm_encoder')
     weights = lite0_weights()
     model.encoder.load_state_dict({k: weights[k] for k in model.encoder.state_dict()})
 
 # %% ../nbs/12_unet.ipynb #ea7a0a2b
 def timm_encoder(
-    model # a `TimmUNet`, or a `TimmDisc` of lesson `gan`, with any encoder
+    model,  # a `TimmUNet`, or a `TimmDisc` of lesson `gan`, with any encoder
 ):
     "Fill the encoder with the ImageNet weights that timm downloads. (`init` of a run.)"
     how = dict(num_classes=0) if hasattr(model.encoder, 'forward_features') else dict(features_only=True)
-    pretrained = downloaded(model.encoder.default_cfg['architecture'], 'tf_efficientnet_lite0 with colorlab.unet:lite0_encoder', **how)
+    pretrained = downloaded(
+        model.encoder.default_cfg['architecture'], 'tf_efficientnet_lite0 with colorlab.unet:lite0_encoder', **how
+    )
     model.encoder.load_state_dict(pretrained.state_dict())

@@ -1,90 +1,147 @@
 """The commands as scripts rely on them: real photos, real files, real processes."""
-import json, shutil
-import numpy as np, pandas as pd
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import colorlab
 from PIL import Image
+
 from colorlab.images import img_to_rgb
 from colorlab.lab import back_to_gray, rgb_to_lab
-from conftest import colorlab
 
 
 def one_line(done, *words):
     "The command failed with one line that holds these words."
     assert done.returncode == 1 and done.stderr.count('\n') == 1, done.stderr
-    for word in words: assert word in done.stderr
+    for word in words:
+        assert word in done.stderr
 
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     "A short training of the CNN on the sample, by the command."
-    out = tmp_path_factory.mktemp('runs')/'run'
-    colorlab('train', '--arch', 'cnn', '--data', 'sample', '--space', 'lab', '--size', 64, '--epochs', 2, '--seed', 0, '--out', out)
+    out = tmp_path_factory.mktemp('runs') / 'run'
+    colorlab(
+        'train',
+        '--arch',
+        'cnn',
+        '--data',
+        'sample',
+        '--space',
+        'lab',
+        '--size',
+        64,
+        '--epochs',
+        2,
+        '--seed',
+        0,
+        '--out',
+        out,
+    )
     return out
 
 
 def test_train_leaves_model_and_history(run):
-    assert len(pd.read_csv(run/'history.csv')) == 2
-    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'floors.csv', 'curves.png'} <= {p.name for p in run.iterdir()}
-    assert Image.open(run/'samples'/'epoch-0002.jpg').size[0] > 300
+    assert len(pd.read_csv(run / 'history.csv')) == 2
+    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'floors.csv', 'curves.png'} <= {
+        p.name for p in run.iterdir()
+    }
+    assert Image.open(run / 'samples' / 'epoch-0002.jpg').size[0] > 300
 
 
 def test_rgb_space(photos, tmp_path):
-    colorlab('train', '--arch', 'cnn', '--data', photos, '--space', 'rgb', '--size', 64, '--epochs', 1, '--bs', 4, '--out', tmp_path/'run')
-    assert json.loads((tmp_path/'run'/'settings.json').read_text())['args'] == {'ni': 1, 'no': 3}
-    done = colorlab('colorize', photos, '--model', tmp_path/'run', '--out', tmp_path/'out')
+    colorlab(
+        'train',
+        '--arch',
+        'cnn',
+        '--data',
+        photos,
+        '--space',
+        'rgb',
+        '--size',
+        64,
+        '--epochs',
+        1,
+        '--bs',
+        4,
+        '--out',
+        tmp_path / 'run',
+    )
+    assert json.loads((tmp_path / 'run' / 'settings.json').read_text())['args'] == {'ni': 1, 'no': 3}
+    done = colorlab('colorize', photos, '--model', tmp_path / 'run', '--out', tmp_path / 'out')
     assert '24 photos colored' in done.stdout
 
 
 def test_an_existing_run_is_not_overwritten(run, photos):
-    before = (run/'model.safetensors').read_bytes()
-    one_line(colorlab('train', '--data', photos, '--out', run, '--epochs', 1, check=False), 'holds a run already', '--resume')
+    before = (run / 'model.safetensors').read_bytes()
+    one_line(
+        colorlab('train', '--data', photos, '--out', run, '--epochs', 1, check=False), 'holds a run already', '--resume'
+    )
     one_line(colorlab('train', '--out', run, '--resume', '--size', 72, check=False), 'started with size 64')
-    assert (run/'model.safetensors').read_bytes() == before
-    colorlab('train', '--out', run, '--resume') # complete: nothing to do
-    assert (run/'model.safetensors').read_bytes() == before
+    assert (run / 'model.safetensors').read_bytes() == before
+    colorlab('train', '--out', run, '--resume')  # complete: nothing to do
+    assert (run / 'model.safetensors').read_bytes() == before
 
 
 def test_colorize_keeps_size_lightness_and_shape_of_the_folder(run, photos, tmp_path):
     photo = Image.open(next(photos.rglob('*.jpg'))).convert('L')
-    photo.resize((333, 500)).save(photos/'b'/'tall.png')
-    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out')
+    photo.resize((333, 500)).save(photos / 'b' / 'tall.png')
+    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out')
     assert '25 photos colored' in done.stdout
-    assert {p.relative_to(photos) for p in photos.rglob('*.*')} == {p.relative_to(tmp_path/'out') for p in (tmp_path/'out').rglob('*.*')}
-    colored, gray = Image.open(tmp_path/'out'/'b'/'tall.png'), Image.open(photos/'b'/'tall.png')
+    assert {p.relative_to(photos) for p in photos.rglob('*.*')} == {
+        p.relative_to(tmp_path / 'out') for p in (tmp_path / 'out').rglob('*.*')
+    }
+    colored, gray = Image.open(tmp_path / 'out' / 'b' / 'tall.png'), Image.open(photos / 'b' / 'tall.png')
     assert colored.size == gray.size and colored.format == 'PNG' and colored.mode == 'RGB'
-    assert back_to_gray(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < .25
-    assert np.ptp(np.asarray(colored), axis=2).max() > 5 # and there is color in it
+    assert back_to_gray(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < 0.25
+    assert np.ptp(np.asarray(colored), axis=2).max() > 5  # and there is color in it
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
-    (photos/'b'/'torn.jpg').write_bytes(next(photos.rglob('*.jpg')).read_bytes()[:2000])
-    (photos/'letter.jpg').write_text('Dear photo')
-    (photos/'empty.png').touch()
-    Image.effect_noise((200, 200), 50).save(photos/'torn.tif', compression='tiff_lzw')
-    (photos/'torn.tif').write_bytes((photos/'torn.tif').read_bytes()[:9000]) # libtiff would print a line of its own
-    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
+    (photos / 'b' / 'torn.jpg').write_bytes(next(photos.rglob('*.jpg')).read_bytes()[:2000])
+    (photos / 'letter.jpg').write_text('Dear photo')
+    (photos / 'empty.png').touch()
+    Image.effect_noise((200, 200), 50).save(photos / 'torn.tif', compression='tiff_lzw')
+    (photos / 'torn.tif').write_bytes(
+        (photos / 'torn.tif').read_bytes()[:9000]
+    )  # libtiff would print a line of its own
+    done = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out', check=False)
     assert done.returncode == 1 and '24 photos colored' in done.stdout and 'Traceback' not in done.stderr
     assert done.stderr.count('\n') == 4
-    for name in ('torn.jpg', 'torn.tif', 'letter.jpg', 'empty.png'): assert sum(name in line for line in done.stderr.splitlines()) == 1
-    again = colorlab('colorize', photos, '--model', run, '--out', tmp_path/'out', check=False)
+    for name in ('torn.jpg', 'torn.tif', 'letter.jpg', 'empty.png'):
+        assert sum(name in line for line in done.stderr.splitlines()) == 1
+    again = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out', check=False)
     assert '0 photos colored' in again.stdout and '24 were there already' in again.stdout
 
 
 def test_bad_input_is_one_line(run, photos, tmp_path):
     one_line(colorlab('colorize', 'nowhere', '--out', tmp_path, check=False), 'nowhere')
     one_line(colorlab('colorize', photos, '--model', 'nobody', '--out', tmp_path, check=False), 'nobody', 'lite')
-    one_line(colorlab('colorize', photos, '--model', photos, '--out', tmp_path/'o', check=False), 'there is no such model')
-    one_line(colorlab('colorize', photos, '--model', run/'settings.json', '--out', tmp_path/'o', check=False), 'not a model file')
-    one_line(colorlab('train', '--data', photos, '--space', 'hsv', '--out', tmp_path/'r', check=False), 'hsv', 'lab, rgb')
-    one_line(colorlab('train', '--data', photos, '--arch', 'os:system', '--out', tmp_path/'r', check=False), 'no network')
-    shutil.rmtree(photos); photos.mkdir()
-    one_line(colorlab('train', '--data', photos, '--out', tmp_path/'r', check=False), 'holds no photo')
-    assert not (tmp_path/'r').exists()
+    one_line(
+        colorlab('colorize', photos, '--model', photos, '--out', tmp_path / 'o', check=False), 'there is no such model'
+    )
+    one_line(
+        colorlab('colorize', photos, '--model', run / 'settings.json', '--out', tmp_path / 'o', check=False),
+        'not a model file',
+    )
+    one_line(
+        colorlab('train', '--data', photos, '--space', 'hsv', '--out', tmp_path / 'r', check=False), 'hsv', 'lab, rgb'
+    )
+    one_line(
+        colorlab('train', '--data', photos, '--arch', 'os:system', '--out', tmp_path / 'r', check=False), 'no network'
+    )
+    shutil.rmtree(photos)
+    photos.mkdir()
+    one_line(colorlab('train', '--data', photos, '--out', tmp_path / 'r', check=False), 'holds no photo')
+    assert not (tmp_path / 'r').exists()
 
 
 def test_a_read_only_folder_and_a_full_disk_are_said(run, photos, tmp_path):
-    full = '/dev/full' # every write fails with "No space left on device"
-    (tmp_path/'out').mkdir()
+    full = '/dev/full'  # every write fails with "No space left on device"
+    (tmp_path / 'out').mkdir()
     done = colorlab('train', '--data', photos, '--out', '/proc/run', '--epochs', 1, check=False)
     one_line(done, '/proc')
     done = colorlab('colorize', photos, '--model', run, '--out', full, check=False)
@@ -93,30 +150,107 @@ def test_a_read_only_folder_and_a_full_disk_are_said(run, photos, tmp_path):
 
 def test_presets_and_gans_by_the_command(photos, tmp_path):
     listed = colorlab('train', '--list').stdout
-    for name in ('R0-lab', 'R4-cgan', 'r2-resnet', 'patch-94', 'R1.3'): assert name in listed
+    for name in ('R0-lab', 'R4-cgan', 'r2-resnet', 'patch-94', 'R1.3'):
+        assert name in listed
     common = ['--data', photos, '--epochs', 1, '--bs', 5]
-    colorlab('train', *common, '--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path/'gan')
-    s = json.loads((tmp_path/'gan'/'settings.json').read_text())
-    (_, adversary), = s['callbacks']
-    same = ['train', *common, '--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path/'gan', '--resume']
-    colorlab(*same) # the same command goes on: here it is done already
-    for left_out in (['train', '--out', tmp_path/'gan', '--resume'], ['train', '--gan', 'lsgan', '--out', tmp_path/'gan', '--resume']): colorlab(*left_out)
+    colorlab(
+        'train',
+        *common,
+        '--preset',
+        'R2-autoencoder',
+        '--size',
+        64,
+        '--gan',
+        'lsgan',
+        '--l1-weight',
+        10,
+        '--out',
+        tmp_path / 'gan',
+    )
+    s = json.loads((tmp_path / 'gan' / 'settings.json').read_text())
+    ((_, adversary),) = s['callbacks']
+    same = [
+        'train',
+        *common,
+        '--preset',
+        'R2-autoencoder',
+        '--size',
+        64,
+        '--gan',
+        'lsgan',
+        '--l1-weight',
+        10,
+        '--out',
+        tmp_path / 'gan',
+        '--resume',
+    ]
+    colorlab(*same)  # the same command goes on: here it is done already
+    for left_out in (
+        ['train', '--out', tmp_path / 'gan', '--resume'],
+        ['train', '--gan', 'lsgan', '--out', tmp_path / 'gan', '--resume'],
+    ):
+        colorlab(*left_out)
     one_line(colorlab(*same, '--disc', 'mlp', check=False), 'was started with callbacks', 'start a new run')
     one_line(colorlab(*same, '--l1-weight', 7, check=False), 'was started with callbacks', 'start a new run')
-    assert (s['arch'], s['size'], s['vflip'], adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == ('colorlab.cnn:Autoencoder', 64, .5, 'lsgan', 10, 3)
-    assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path/'gan'/'history.csv')) and (tmp_path/'gan'/'disc.safetensors').exists()
-    colorlab('train', *common, '--arch', 'autoencoder', '--size', 64, '--warm-start', tmp_path/'gan', '--freeze', r'layers\.0', '--out', tmp_path/'warm')
-    one_line(colorlab('train', *common, '--arch', 'cnn', '--warm-start', tmp_path/'gan', '--out', tmp_path/'no', check=False), 'do not fit')
-    one_line(colorlab('train', *common, '--arch', 'r1-unet', '--size', 64, '--out', tmp_path/'no', check=False), 'multiple of 256')
-    one_line(colorlab('train', *common, '--arch', 'cnn', '--disc', 'judge', '--out', tmp_path/'no', check=False), 'deep-cnn, resnet18')
-    one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path/'no', check=False), 'R4-cgan')
-    one_line(colorlab('colorize', photos, '--model', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'c', check=False), 'is a discriminator')
-    one_line(colorlab('export', tmp_path/'gan'/'disc.safetensors', '--out', tmp_path/'d.onnx', check=False), 'is a discriminator')
-    assert not (tmp_path/'no').exists()
-    small = ['train', *common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path/'r0']
+    assert (s['arch'], s['size'], s['vflip'], adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == (
+        'colorlab.cnn:Autoencoder',
+        64,
+        0.5,
+        'lsgan',
+        10,
+        3,
+    )
+    assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path / 'gan' / 'history.csv')) and (
+        tmp_path / 'gan' / 'disc.safetensors'
+    ).exists()
+    colorlab(
+        'train',
+        *common,
+        '--arch',
+        'autoencoder',
+        '--size',
+        64,
+        '--warm-start',
+        tmp_path / 'gan',
+        '--freeze',
+        r'layers\.0',
+        '--out',
+        tmp_path / 'warm',
+    )
+    one_line(
+        colorlab(
+            'train', *common, '--arch', 'cnn', '--warm-start', tmp_path / 'gan', '--out', tmp_path / 'no', check=False
+        ),
+        'do not fit',
+    )
+    one_line(
+        colorlab('train', *common, '--arch', 'r1-unet', '--size', 64, '--out', tmp_path / 'no', check=False),
+        'multiple of 256',
+    )
+    one_line(
+        colorlab('train', *common, '--arch', 'cnn', '--disc', 'judge', '--out', tmp_path / 'no', check=False),
+        'deep-cnn, resnet18',
+    )
+    one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path / 'no', check=False), 'R4-cgan')
+    one_line(
+        colorlab(
+            'colorize', photos, '--model', tmp_path / 'gan' / 'disc.safetensors', '--out', tmp_path / 'c', check=False
+        ),
+        'is a discriminator',
+    )
+    one_line(
+        colorlab('export', tmp_path / 'gan' / 'disc.safetensors', '--out', tmp_path / 'd.onnx', check=False),
+        'is a discriminator',
+    )
+    assert not (tmp_path / 'no').exists()
+    small = ['train', *common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path / 'r0']
     colorlab(*small)
     colorlab(*small, '--resume')
-    colorlab('train', *common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path/'r4') # another network, in the space of the preset
-    assert json.loads((tmp_path/'r4'/'settings.json').read_text())['space'] == 'rgb'
-    said = colorlab('train', *common, '--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path/'timm').stdout # an address brings no weights along
+    colorlab(
+        'train', *common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path / 'r4'
+    )  # another network, in the space of the preset
+    assert json.loads((tmp_path / 'r4' / 'settings.json').read_text())['space'] == 'rgb'
+    said = colorlab(
+        'train', *common, '--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path / 'timm'
+    ).stdout  # an address brings no weights along
     assert 'begins with random weights, --arch lite0-unet with pretrained ones' in said

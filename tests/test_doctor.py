@@ -1,52 +1,108 @@
 """The doctor as a command: strict, listing, page, and a kill in the middle."""
-import shutil, signal, sqlite3, subprocess, sys, time
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
+
 import pandas as pd
-from PIL import Image
-from colorlab.doctor import diagnose, write_doctor
 from conftest import colorlab, sample
+from PIL import Image
+
+from colorlab.doctor import diagnose, write_doctor
 
 
 def test_what_it_finds_training_can_follow(photos, tmp_path):
     files = sorted(photos.rglob('*.jpg'))
     assert colorlab('doctor', photos, '--strict').returncode == 0
-    Image.open(files[0]).convert('L').save(photos/'gray.jpg')
-    Image.open(files[1]).resize((200, 200)).save(photos/'smaller.jpg', quality=70)
-    (photos/'torn.jpg').write_bytes(files[2].read_bytes()[:3000])
-    done = colorlab('doctor', photos, '--strict', '--out', tmp_path/'page.html', '--listing', tmp_path/'list.csv', check=False)
+    Image.open(files[0]).convert('L').save(photos / 'gray.jpg')
+    Image.open(files[1]).resize((200, 200)).save(photos / 'smaller.jpg', quality=70)
+    (photos / 'torn.jpg').write_bytes(files[2].read_bytes()[:3000])
+    done = colorlab(
+        'doctor', photos, '--strict', '--out', tmp_path / 'page.html', '--listing', tmp_path / 'list.csv', check=False
+    )
     assert done.returncode == 1 and not done.stderr
-    for words in ('1 cannot be read: torn.jpg', '4 nearly the same', 'without color'): assert words in done.stdout, done.stdout
-    assert 'smaller.jpg' in (tmp_path/'page.html').read_text(encoding='utf-8')
-    listing = pd.read_csv(tmp_path/'list.csv').set_index('file')
+    for words in ('1 cannot be read: torn.jpg', '4 nearly the same', 'without color'):
+        assert words in done.stdout, done.stdout
+    assert 'smaller.jpg' in (tmp_path / 'page.html').read_text(encoding='utf-8')
+    listing = pd.read_csv(tmp_path / 'list.csv').set_index('file')
     assert len(listing) == 25 and listing.group['smaller.jpg'] == listing.group[files[1].relative_to(photos).as_posix()]
-    colorlab('train', '--data', photos, '--listing', tmp_path/'list.csv', '--arch', 'cnn', '--size', 32, '--bs', 4, '--epochs', 1, '--out', tmp_path/'run')
-    used = pd.read_csv(tmp_path/'run'/'manifest.csv')
+    colorlab(
+        'train',
+        '--data',
+        photos,
+        '--listing',
+        tmp_path / 'list.csv',
+        '--arch',
+        'cnn',
+        '--size',
+        32,
+        '--bs',
+        4,
+        '--epochs',
+        1,
+        '--out',
+        tmp_path / 'run',
+    )
+    used = pd.read_csv(tmp_path / 'run' / 'manifest.csv')
     assert set(used.file) == set(listing.index) and used.groupby('group').split.nunique().max() == 1
-    bad = colorlab('train', '--data', photos, '--listing', tmp_path/'page.html', '--epochs', 1, '--out', tmp_path/'other', check=False)
-    assert bad.returncode == 1 and bad.stderr.count('\n') == 1 and 'page.html' in bad.stderr and not (tmp_path/'other').exists()
+    bad = colorlab(
+        'train',
+        '--data',
+        photos,
+        '--listing',
+        tmp_path / 'page.html',
+        '--epochs',
+        1,
+        '--out',
+        tmp_path / 'other',
+        check=False,
+    )
+    assert (
+        bad.returncode == 1
+        and bad.stderr.count('\n') == 1
+        and 'page.html' in bad.stderr
+        and not (tmp_path / 'other').exists()
+    )
 
 
 def test_a_name_with_brackets_has_its_picture(photos, tmp_path):
-    Image.open(next(photos.rglob('*.jpg'))).convert('L').save(photos/'IMG (1).jpg')
+    Image.open(next(photos.rglob('*.jpg'))).convert('L').save(photos / 'IMG (1).jpg')
     found = diagnose(photos)
-    with_it = write_doctor(found, tmp_path/'page.html').read_text(encoding='utf-8').count('data:image')
-    (photos/'IMG (1).jpg').rename(photos/'IMG.jpg')
-    assert write_doctor(diagnose(photos), tmp_path/'page.html').read_text(encoding='utf-8').count('data:image') == with_it
+    with_it = write_doctor(found, tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
+    (photos / 'IMG (1).jpg').rename(photos / 'IMG.jpg')
+    assert (
+        write_doctor(diagnose(photos), tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
+        == with_it
+    )
 
 
 def test_killed_it_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setenv('COLORLAB_CACHE', str(tmp_path/'cache'))
+    monkeypatch.setenv('COLORLAB_CACHE', str(tmp_path / 'cache'))
     sources = sorted(sample.rglob('*.jpg'))
-    (tmp_path/'many').mkdir()
-    for i in range(2400): shutil.copy(sources[i % len(sources)], tmp_path/'many'/f'{i:04}.jpg')
-    process = subprocess.Popen([Path(sys.executable).with_name('colorlab'), 'doctor', tmp_path/'many'], stdout=subprocess.DEVNULL)
+    (tmp_path / 'many').mkdir()
+    for i in range(2400):
+        shutil.copy(sources[i % len(sources)], tmp_path / 'many' / f'{i:04}.jpg')
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name('colorlab'), 'doctor', tmp_path / 'many'], stdout=subprocess.DEVNULL
+    )
+
     def seen():
         found = list(tmp_path.glob('cache/doctor/*.sqlite'))
-        if not found: return 0
-        try: return sqlite3.connect(found[0]).execute('select count(*) from photos').fetchone()[0]
-        except sqlite3.OperationalError: return 0 # not there yet, or being written
-    while seen() == 0: assert process.poll() is None; time.sleep(.02)
+        if not found:
+            return 0
+        try:
+            return sqlite3.connect(found[0]).execute('select count(*) from photos').fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0  # not there yet, or being written
+
+    while seen() == 0:
+        assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 0 < seen() < 2400
-    assert '2400 photos' in colorlab('doctor', tmp_path/'many').stdout and seen() == 2400
+    assert '2400 photos' in colorlab('doctor', tmp_path / 'many').stdout and seen() == 2400

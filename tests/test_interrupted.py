@@ -1,43 +1,67 @@
 """Real kills: whatever moment a run dies, it goes on and ends in the same weights."""
-import os, random, resource, signal, subprocess, sys, time
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-import pandas as pd, pytest, torch
-from safetensors.torch import load_file
-from colorlab import cli
+
+import pandas as pd
+import pytest
+import torch
 from conftest import colorlab
+from safetensors.torch import load_file
 
-KILLS = int(os.environ.get('COLORLAB_KILLS', 3)) # each at a random moment of an epoch that follows a finished one
-ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', KILLS*4, '--bs', 4, '--seed', 3, '--device', 'cpu']
+from colorlab import cli
+
+KILLS = int(os.environ.get('COLORLAB_KILLS', 3))  # each at a random moment of an epoch that follows a finished one
+ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', KILLS * 4, '--bs', 4, '--seed', 3, '--device', 'cpu']
 
 
-def train(*args): return subprocess.Popen([Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def train(*args):
+    return subprocess.Popen(
+        [Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
-def history(run): return pd.read_csv(run/'history.csv').drop(columns='seconds')
+def history(run):
+    return pd.read_csv(run / 'history.csv').drop(columns='seconds')
 
 
 def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
-    colorlab('train', '--data', photos, '--out', tmp_path/'whole', *ARGS)
-    rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path/'cut', *ARGS]
+    colorlab('train', '--data', photos, '--out', tmp_path / 'whole', *ARGS)
+    rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path / 'cut', *ARGS]
     for _ in range(KILLS):
         process = train(*args)
-        process.stdout.readline() # it says that an epoch is done
-        time.sleep(rng.uniform(0, .6))
-        if process.poll() is None: process.send_signal(signal.SIGKILL); kills += 1
+        process.stdout.readline()  # it says that an epoch is done
+        time.sleep(rng.uniform(0, 0.6))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
         process.communicate()
-        args = ['--out', tmp_path/'cut', '--resume', '--device', 'cpu']
-    assert kills > KILLS/2
+        args = ['--out', tmp_path / 'cut', '--resume', '--device', 'cpu']
+    assert kills > KILLS / 2
     print(kills, 'kills')
     colorlab('train', *args)
-    a, b = (load_file(tmp_path/r/'model.safetensors') for r in ('whole', 'cut'))
+    a, b = (load_file(tmp_path / r / 'model.safetensors') for r in ('whole', 'cut'))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-    pd.testing.assert_frame_equal(history(tmp_path/'whole'), history(tmp_path/'cut'), check_exact=True)
-    assert not list((tmp_path/'cut'/'checkpoints').glob('.*')) and len(list((tmp_path/'cut'/'checkpoints').iterdir())) <= 2
+    pd.testing.assert_frame_equal(history(tmp_path / 'whole'), history(tmp_path / 'cut'), check_exact=True)
+    assert (
+        not list((tmp_path / 'cut' / 'checkpoints').glob('.*'))
+        and len(list((tmp_path / 'cut' / 'checkpoints').iterdir())) <= 2
+    )
 
 
 def test_ctrl_c_ends_in_order(photos, tmp_path):
-    process = train('--data', photos, '--out', tmp_path/'run', *ARGS[:-6], '--epochs', 500, '--device', 'cpu')
-    while not (tmp_path/'run'/'history.csv').exists(): assert process.poll() is None; time.sleep(.05)
+    process = train('--data', photos, '--out', tmp_path / 'run', *ARGS[:-6], '--epochs', 500, '--device', 'cpu')
+    while not (tmp_path / 'run' / 'history.csv').exists():
+        assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130 and b'nothing is lost' in err and b'Traceback' not in err
@@ -46,33 +70,44 @@ def test_ctrl_c_ends_in_order(photos, tmp_path):
 def test_a_full_disk_is_said_and_nothing_is_lost(photos, tmp_path):
     "The limit on file sizes stands in for a full disk: writing fails in the middle of the checkpoint."
     steady = [*ARGS[:4], '--bs', 4, '--device', 'cpu', '--schedule', 'constant']
-    colorlab('train', '--data', photos, '--out', tmp_path/'run', '--epochs', 2, *steady)
-    before = {p: p.read_bytes() for p in (tmp_path/'run').rglob('*.*') if p.suffix in ('.pt', '.safetensors')}
+    colorlab('train', '--data', photos, '--out', tmp_path / 'run', '--epochs', 2, *steady)
+    before = {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*.*') if p.suffix in ('.pt', '.safetensors')}
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-    done = colorlab('train', '--out', tmp_path/'run', '--resume', '--epochs', 4, '--device', 'cpu', check=False, preexec_fn=limit)
+    done = colorlab(
+        'train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu', check=False, preexec_fn=limit
+    )
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'File too large' in done.stderr, done.stderr
-    assert {p: p.read_bytes() for p in before} == before and not list((tmp_path/'run').rglob('.*.part'))
-    colorlab('train', '--out', tmp_path/'run', '--resume', '--epochs', 4, '--device', 'cpu')
-    colorlab('train', '--data', photos, '--out', tmp_path/'never', '--epochs', 4, *steady)
-    a, b = (load_file(tmp_path/r/'model.safetensors') for r in ('run', 'never'))
+    assert {p: p.read_bytes() for p in before} == before and not list((tmp_path / 'run').rglob('.*.part'))
+    colorlab('train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu')
+    colorlab('train', '--data', photos, '--out', tmp_path / 'never', '--epochs', 4, *steady)
+    a, b = (load_file(tmp_path / r / 'model.safetensors') for r in ('run', 'never'))
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_two_processes_do_not_share_a_run(photos, tmp_path):
-    process = train('--data', photos, '--out', tmp_path/'run', *ARGS[:4], '--epochs', 500, '--device', 'cpu')
-    while not (tmp_path/'run'/'history.csv').exists(): assert process.poll() is None; time.sleep(.05)
-    done = colorlab('train', '--out', tmp_path/'run', '--resume', check=False)
-    process.kill(); process.communicate()
+    process = train('--data', photos, '--out', tmp_path / 'run', *ARGS[:4], '--epochs', 500, '--device', 'cpu')
+    while not (tmp_path / 'run' / 'history.csv').exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    done = colorlab('train', '--out', tmp_path / 'run', '--resume', check=False)
+    process.kill()
+    process.communicate()
     assert done.returncode == 1 and 'another process is training here' in done.stderr and done.stderr.count('\n') == 1
 
 
 def test_ctrl_c_within_a_library_that_makes_another_error_of_it(monkeypatch, capsys):
     def library(**_):
-        try: os.kill(os.getpid(), signal.SIGINT); time.sleep(5)
-        except SystemExit: raise RuntimeError('cannot write')
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except SystemExit:
+            raise RuntimeError('cannot write')
+
     monkeypatch.setattr(cli, 'app', library)
     before = signal.getsignal(signal.SIGINT)
     try:
-        with pytest.raises(SystemExit) as end: cli.main()
-    finally: signal.signal(signal.SIGINT, before)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert end.value.code == 130 and 'nothing is lost' in capsys.readouterr().err

@@ -1,6 +1,12 @@
 """The package as a user gets it: from a checkout, an editable install and a wheel."""
-import hashlib, os, subprocess, sys, zipfile
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+
 import pytest
 from conftest import root
 
@@ -10,12 +16,18 @@ FIND = 'from colorlab.images import sample_folder, photo_files; import colorlab;
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp('wheel')
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, root], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, root],
+        check=True,
+        capture_output=True,
+    )
     return next(out.glob('*.whl'))
 
 
 def find(cwd, **env):
-    run = subprocess.run([sys.executable, '-c', FIND], cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, '-c', FIND], cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=True
+    )
     where, found = run.stdout.splitlines()
     folder, n = found.rsplit(' ', 1)
     return Path(where), Path(folder), int(n)
@@ -23,29 +35,44 @@ def find(cwd, **env):
 
 def test_checkout(tmp_path):
     where, folder, n = find(tmp_path, PYTHONPATH=str(root))
-    assert (where.parent.parent, folder, n) == (root, root/'data'/'sample', 276)
+    assert (where.parent.parent, folder, n) == (root, root / 'data' / 'sample', 276)
 
 
-def test_editable_install(tmp_path): # as made by `make`
-    assert find(tmp_path)[1:] == (root/'data'/'sample', 276)
+def test_editable_install(tmp_path):  # as made by `make`
+    assert find(tmp_path)[1:] == (root / 'data' / 'sample', 276)
 
 
 def test_wheel(wheel, tmp_path):
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', tmp_path/'site', wheel], check=True, capture_output=True)
-    where, folder, n = find(tmp_path, PYTHONPATH=str(tmp_path/'site'))
-    assert where.is_relative_to(tmp_path) and folder == tmp_path/'site'/'colorlab'/'sample' and n == 276
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--target', tmp_path / 'site', wheel],
+        check=True,
+        capture_output=True,
+    )
+    where, folder, n = find(tmp_path, PYTHONPATH=str(tmp_path / 'site'))
+    assert where.is_relative_to(tmp_path) and folder == tmp_path / 'site' / 'colorlab' / 'sample' and n == 276
 
 
 def test_wheel_carries_what_it_should(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {'colorlab/sample/ATTRIBUTION.csv', 'colorlab/sample/README.md', 'colorlab/assets/report.html', 'colorlab/assets/lite.safetensors',
-            'colorlab/assets/sr2.safetensors', 'colorlab/assets/sr4.safetensors', 'colorlab/assets/SHA256SUMS'} <= set(names)
+    assert {
+        'colorlab/sample/ATTRIBUTION.csv',
+        'colorlab/sample/README.md',
+        'colorlab/assets/report.html',
+        'colorlab/assets/lite.safetensors',
+        'colorlab/assets/sr2.safetensors',
+        'colorlab/assets/sr4.safetensors',
+        'colorlab/assets/SHA256SUMS',
+    } <= set(names)
     assert any(n.endswith('LICENSE') for n in names)
     assert not any(n.startswith(('tests', 'nbs', 'data', 'benchmarks')) for n in names)
 
 
 def test_every_model_has_its_check_sum():
     "If not: cd colorlab/assets && sha256sum *.safetensors *.onnx > SHA256SUMS"
-    assets = root/'colorlab'/'assets'
-    listed = dict(reversed(line.split()) for line in (assets/'SHA256SUMS').read_text().splitlines())
-    assert listed == {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in assets.iterdir() if f.suffix in ('.safetensors', '.onnx')}
+    assets = root / 'colorlab' / 'assets'
+    listed = dict(reversed(line.split()) for line in (assets / 'SHA256SUMS').read_text().splitlines())
+    assert listed == {
+        f.name: hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in assets.iterdir()
+        if f.suffix in ('.safetensors', '.onnx')
+    }

@@ -1,15 +1,26 @@
 """The study as people meet it: the page in a real browser, thirty raters at once, a kill, a full disk, and the commands."""
-import csv, json, os, re, runpy, shutil, sqlite3, sys, threading
+
+import csv
+import json
+import os
+import re
+import runpy
+import shutil
+import sqlite3
+import sys
+import threading
 from pathlib import Path
+
 import pytest
+from conftest import colorlab, root
 from PIL import Image
+
+from colorlab.answers import analyze, read_answers, read_key
 from colorlab.images import BadInput
 from colorlab.study import KINDS
 from colorlab.survey import build_study
-from colorlab.answers import analyze, read_answers, read_key
-from conftest import colorlab, root
 
-bench = runpy.run_path(str(root/'benchmarks'/'study.py'))
+bench = runpy.run_path(str(root / 'benchmarks' / 'study.py'))
 small_study, load, serve, post, free_port = (bench[n] for n in ('small_study', 'load', 'serve', 'post', 'free_port'))
 
 
@@ -24,7 +35,8 @@ def box(tmp_path_factory):
 @pytest.fixture(scope='module')
 def browser():
     api, program = pytest.importorskip('playwright.sync_api'), shutil.which('chromium') or shutil.which('google-chrome')
-    if not program: pytest.skip('there is no Chromium on this machine')
+    if not program:
+        pytest.skip('there is no Chromium on this machine')
     with api.sync_playwright() as p:
         found = p.chromium.launch(executable_path=program, args=['--no-sandbox'])
         yield found
@@ -33,58 +45,73 @@ def browser():
 
 def picture_of_page(page, name):
     "Keep a screenshot where COLORLAB_SHOTS says."
-    if os.environ.get('COLORLAB_SHOTS'): page.screenshot(path=f'{os.environ["COLORLAB_SHOTS"]}/{name}.png')
+    if os.environ.get('COLORLAB_SHOTS'):
+        page.screenshot(path=f'{os.environ["COLORLAB_SHOTS"]}/{name}.png')
 
 
 def inside(page, selector):
     "Whether something lies wholly on the screen, without scrolling."
     box, view = page.locator(selector).bounding_box(), page.viewport_size
-    return box['x'] >= 0 and box['y'] >= 0 and box['x'] + box['width'] <= view['width'] + 1 and box['y'] + box['height'] <= view['height'] + 1
+    return (
+        box['x'] >= 0
+        and box['y'] >= 0
+        and box['x'] + box['width'] <= view['width'] + 1
+        and box['y'] + box['height'] <= view['height'] + 1
+    )
 
 
 @pytest.mark.parametrize('device, width, height', (('desktop', 1280, 800), ('phone', 375, 667)))
 @pytest.mark.parametrize('kind', ('rating', 'real', 'pair'))
 def test_the_page_in_a_browser(browser, box, tmp_path, kind, device, width, height):
-    key = build_study(box/'truth', dict(pale=box/'pale'), tmp_path/'study', kind=kind, raters=4)
-    choices = list(json.loads((tmp_path/'study'/'public'/'study.json').read_text())['choices'])
-    context = browser.new_context(viewport=dict(width=width, height=height), has_touch=device == 'phone', accept_downloads=True)
+    key = build_study(box / 'truth', dict(pale=box / 'pale'), tmp_path / 'study', kind=kind, raters=4)
+    choices = list(json.loads((tmp_path / 'study' / 'public' / 'study.json').read_text())['choices'])
+    context = browser.new_context(
+        viewport=dict(width=width, height=height), has_touch=device == 'phone', accept_downloads=True
+    )
     page, wrong = context.new_page(), []
     page.on('pageerror', lambda e: wrong.append(str(e)))
     page.on('console', lambda m: wrong.append(m.text) if m.type == 'error' else None)
     page.on('request', lambda r: wrong.append(r.url) if not r.url.startswith(('file:', 'data:', 'blob:')) else None)
-    address = (tmp_path/'study'/'public'/'study.html').as_uri() + '?rater=1'
+    address = (tmp_path / 'study' / 'public' / 'study.html').as_uri() + '?rater=1'
     page.goto(address)
     assert 'voluntary' in page.locator('#start').inner_text()
     picture_of_page(page, f'{kind}-{device}-start')
     page.get_by_role('button', name='I agree').click()
     n = len(key['checks']) + 4
     for trial in range(n):
-        page.get_by_role('heading', name=re.compile(f'{trial+1} of {n}$')).wait_for()
-        assert page.evaluate('document.activeElement.id') == 'where', 'a screen reader is told that a new picture has come'
+        page.get_by_role('heading', name=re.compile(f'{trial + 1} of {n}$')).wait_for()
+        assert page.evaluate('document.activeElement.id') == 'where', (
+            'a screen reader is told that a new picture has come'
+        )
         assert page.get_by_role('button', name='Next').is_disabled()
-        assert page.get_by_role('group', name=KINDS[kind].question).get_by_role('radio').count() == len(choices) and page.get_by_role('img', name=re.compile('Picture')).count() == 1 + (kind == 'pair')
+        assert page.get_by_role('group', name=KINDS[kind].question).get_by_role('radio').count() == len(
+            choices
+        ) and page.get_by_role('img', name=re.compile('Picture')).count() == 1 + (kind == 'pair')
         page.wait_for_function('[...document.querySelectorAll("#shown img")].every(i => i.complete && i.naturalWidth)')
-        for part in ('#shown', 'fieldset', '#next'): assert inside(page, part), f'{part} takes scrolling on a {device}'
+        for part in ('#shown', 'fieldset', '#next'):
+            assert inside(page, part), f'{part} takes scrolling on a {device}'
         assert page.evaluate('document.documentElement.scrollWidth') <= width
-        if trial < 6: picture_of_page(page, f'{kind}-{device}-{trial}')
+        if trial < 6:
+            picture_of_page(page, f'{kind}-{device}-{trial}')
         choice = choices[trial % len(choices)]
-        if device == 'desktop': # by keyboard alone
+        if device == 'desktop':  # by keyboard alone
             page.keyboard.press(choice[0])
             page.keyboard.press('Enter')
         else:
             assert page.locator('.choices label').first.bounding_box()['height'] >= 44
             page.locator(f'label:has(input[value="{choice}"])').tap()
             page.get_by_role('button', name='Next').tap()
-        if trial == 2: # closed and opened again, it goes on
-            page.get_by_role('heading', name=re.compile(f'{trial+2} of {n}$')).wait_for()
+        if trial == 2:  # closed and opened again, it goes on
+            page.get_by_role('heading', name=re.compile(f'{trial + 2} of {n}$')).wait_for()
             page.goto(address)
     page.get_by_role('heading', name='Thank you').wait_for()
     picture_of_page(page, f'{kind}-{device}-end')
-    with page.expect_download() as saved: page.get_by_role('link', name='Save my answers').click()
-    saved.value.save_as(tmp_path/'answers'/saved.value.suggested_filename)
+    with page.expect_download() as saved:
+        page.get_by_role('link', name='Save my answers').click()
+    saved.value.save_as(tmp_path / 'answers' / saved.value.suggested_filename)
     assert saved.value.suggested_filename == f'answers-{page.locator("#code").inner_text()}.csv' and wrong == []
-    raw, notes = read_answers(key, [tmp_path/'answers'])
-    seat = json.loads((tmp_path/'study'/'public'/'study.json').read_text())['seats'][1]
+    raw, notes = read_answers(key, [tmp_path / 'answers'])
+    seat = json.loads((tmp_path / 'study' / 'public' / 'study.json').read_text())['seats'][1]
     assert list(raw.shown) == seat and list(raw.answer) == [choices[t % len(choices)] for t in range(n)] and notes == []
     page.on('dialog', lambda d: d.accept())
     page.get_by_role('button', name='Delete my answers').click()
@@ -96,146 +123,234 @@ def test_the_page_in_a_browser(browser, box, tmp_path, kind, device, width, heig
 
 def test_the_service_in_a_browser_dies_and_comes_back(browser, tmp_path):
     small_study(tmp_path, photos=3, raters=4)
-    folder, port = tmp_path/'study', free_port()
-    (folder/'key.json').rename(tmp_path/'key.json')
+    folder, port = tmp_path / 'study', free_port()
+    (folder / 'key.json').rename(tmp_path / 'key.json')
     process = serve(folder, port)
     try:
         page = browser.new_context().new_page()
         page.goto(f'http://127.0.0.1:{port}/')
         page.get_by_role('button', name='I agree').click()
         page.get_by_role('heading', name='Picture 1 of 5').wait_for()
-        page.keyboard.press('4'); page.keyboard.press('Enter')
+        page.keyboard.press('4')
+        page.keyboard.press('Enter')
         page.get_by_role('heading', name='Picture 2 of 5').wait_for()
-        process.kill(); process.wait()
-        page.keyboard.press('2'); page.keyboard.press('Enter')
+        process.kill()
+        process.wait()
+        page.keyboard.press('2')
+        page.keyboard.press('Enter')
         page.get_by_role('alert').filter(has_text='Not kept yet (no connection)').wait_for()
         picture_of_page(page, 'service-down')
         assert inside(page, '#trial .said')
-        assert page.locator('input[value="2"]').is_checked() and page.get_by_role('heading', name='Picture 2 of 5').is_visible()
+        assert (
+            page.locator('input[value="2"]').is_checked()
+            and page.get_by_role('heading', name='Picture 2 of 5').is_visible()
+        )
         process = serve(folder, port)
         page.get_by_role('button', name='Next').click()
         page.get_by_role('heading', name='Picture 3 of 5').wait_for()
         page.reload()
         for trial in (3, 4, 5):
             page.get_by_role('heading', name=f'Picture {trial} of 5').wait_for()
-            page.keyboard.press('5'); page.keyboard.press('Enter')
+            page.keyboard.press('5')
+            page.keyboard.press('Enter')
         page.get_by_text('All your answers have arrived').wait_for()
-        rows = sqlite3.connect(folder/'answers.sqlite').execute('select rater, trial, answer from answers order by trial').fetchall()
+        rows = (
+            sqlite3.connect(folder / 'answers.sqlite')
+            .execute('select rater, trial, answer from answers order by trial')
+            .fetchall()
+        )
         assert [r[2] for r in rows] == ['4', '2', '5', '5', '5'] and rows[0][0] == page.locator('#code').inner_text()
         page.on('dialog', lambda d: d.accept())
         page.get_by_role('button', name='Delete my answers').click()
         page.get_by_role('heading', name='deleted').wait_for()
-        assert sqlite3.connect(folder/'answers.sqlite').execute('select count(*) from answers').fetchone() == (0,)
-    finally: process.kill()
+        assert sqlite3.connect(folder / 'answers.sqlite').execute('select count(*) from answers').fetchone() == (0,)
+    finally:
+        process.kill()
 
 
 def test_thirty_raters_and_a_kill(tmp_path):
     small_study(tmp_path, photos=12)
-    got = load(tmp_path/'study')
+    got = load(tmp_path / 'study')
     print(got)
-    assert got['lost'] == 0 and got['stored'] == got['expected'] == 30*14 and got['at_kill'] >= 30*7
-    found = sqlite3.connect(tmp_path/'study'/'answers.sqlite')
+    assert got['lost'] == 0 and got['stored'] == got['expected'] == 30 * 14 and got['at_kill'] >= 30 * 7
+    found = sqlite3.connect(tmp_path / 'study' / 'answers.sqlite')
     assert found.execute('pragma journal_mode').fetchone() == ('wal',)
-    assert [c[1] for t in ('raters', 'answers') for c in found.execute(f'pragma table_info({t})')] == ['rater', 'token', 'seat', 'rater', 'trial', 'shown', 'answer', 'seconds'], 'neither names, addresses nor times'
+    assert [c[1] for t in ('raters', 'answers') for c in found.execute(f'pragma table_info({t})')] == [
+        'rater',
+        'token',
+        'seat',
+        'rater',
+        'trial',
+        'shown',
+        'answer',
+        'seconds',
+    ], 'neither names, addresses nor times'
     assert found.execute('select count(distinct seat), count(*) from raters').fetchone() == (30, 30)
 
 
 def test_nobody_gets_at_anothers_answers(tmp_path):
     small_study(tmp_path, photos=3, raters=4)
     port = free_port()
-    process = serve(tmp_path/'study', port)
+    process = serve(tmp_path / 'study', port)
     try:
         ann, bob = (post(port, '/join', {})[1] for _ in range(2))
         assert post(port, '/answer', dict(trial=0, answer='4'), ann['token'])[0] == 200
-        hashed = sqlite3.connect(tmp_path/'study'/'answers.sqlite').execute('select token from raters').fetchall()
+        hashed = sqlite3.connect(tmp_path / 'study' / 'answers.sqlite').execute('select token from raters').fetchall()
         for guess in ('', ann['rater'], 'x', "' or 1=1 --", hashed[0][0], ann['token'][:-1]):
-            assert post(port, '/answer', dict(trial=1, answer='4'), guess)[0] == 401 and post(port, '/forget', {}, guess)[0] == 401
+            assert (
+                post(port, '/answer', dict(trial=1, answer='4'), guess)[0] == 401
+                and post(port, '/forget', {}, guess)[0] == 401
+            )
         assert post(port, '/answer', dict(trial=1, answer='1', rater=ann['rater']), bob['token'])[0] == 200
         assert post(port, '/forget', dict(rater=ann['rater']), bob['token'])[1] == dict(forgotten=1)
         assert post(port, '/join', {}, ann['token'])[1]['answered'] == {'0': '4'}
-    finally: process.kill()
+    finally:
+        process.kill()
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='limits another process only on Linux')
 def test_a_full_disk_loses_nothing(tmp_path):
     import resource
+
     small_study(tmp_path, photos=3, raters=4)
     port = free_port()
-    process = serve(tmp_path/'study', port)
+    process = serve(tmp_path / 'study', port)
     try:
         me = post(port, '/join', {})[1]
         assert post(port, '/answer', dict(trial=0, answer='4'), me['token'])[0] == 200
         unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2048, unlimited[1])) # from now on writing fails
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2048, unlimited[1]))  # from now on writing fails
         status, said = post(port, '/answer', dict(trial=1, answer='2'), me['token'])
         assert status == 503 and said['error'].startswith('not kept: ')
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
         assert post(port, '/answer', dict(trial=1, answer='2'), me['token']) == (200, dict(trial=1, kept='2'))
         assert post(port, '/join', {}, me['token'])[1]['answered'] == {'0': '4', '1': '2'}
-    finally: process.kill()
+    finally:
+        process.kill()
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='limits another process only on Linux')
 def test_a_full_disk_leaves_no_half_study(box, tmp_path):
     import resource
-    def limit(): resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)) # pictures fit, the page does not
-    done = colorlab('study', 'build', '--truth', box/'truth', '--model', f'pale={box/"pale"}', '--out', tmp_path/'study', '--raters', 4, check=False, preexec_fn=limit)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # pictures fit, the page does not
+
+    done = colorlab(
+        'study',
+        'build',
+        '--truth',
+        box / 'truth',
+        '--model',
+        f'pale={box / "pale"}',
+        '--out',
+        tmp_path / 'study',
+        '--raters',
+        4,
+        check=False,
+        preexec_fn=limit,
+    )
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_the_commands(box, tmp_path):
-    folder = tmp_path/'study'
-    for name in ('truth', 'pale'): shutil.copytree(box/name, tmp_path/name)
-    build = ['study', 'build', '--truth', tmp_path/'truth', '--model', f'pale={tmp_path/"pale"}', '--out', folder]
+    folder = tmp_path / 'study'
+    for name in ('truth', 'pale'):
+        shutil.copytree(box / name, tmp_path / name)
+    build = ['study', 'build', '--truth', tmp_path / 'truth', '--model', f'pale={tmp_path / "pale"}', '--out', folder]
     few = colorlab(*build, check=False)
     assert few.returncode == 1 and few.stderr.count('\n') == 1 and 'take more photos' in few.stderr
-    (tmp_path/'consent.txt').write_text('Dear raters, {trials} pictures.\n\nAsk {contact}.')
-    colorlab(*build, '--raters', 8, '--consent', tmp_path/'consent.txt', '--contact', 'ü@x.org')
-    assert 'Dear raters, 6 pictures.' in (folder/'public'/'study.html').read_text(encoding='utf-8') and 'ü@x.org' in (folder/'public'/'study.html').read_text(encoding='utf-8')
-    key, design = read_key(folder), json.loads((folder/'public'/'study.json').read_text())
-    (folder/'answers').mkdir()
+    (tmp_path / 'consent.txt').write_text('Dear raters, {trials} pictures.\n\nAsk {contact}.')
+    colorlab(*build, '--raters', 8, '--consent', tmp_path / 'consent.txt', '--contact', 'ü@x.org')
+    assert 'Dear raters, 6 pictures.' in (folder / 'public' / 'study.html').read_text(
+        encoding='utf-8'
+    ) and 'ü@x.org' in (folder / 'public' / 'study.html').read_text(encoding='utf-8')
+    key, design = read_key(folder), json.loads((folder / 'public' / 'study.json').read_text())
+    (folder / 'answers').mkdir()
     for r, seat in enumerate(design['seats'][:6]):
-        with open(folder/'answers'/f'{r}.csv', 'w', newline='') as f:
-            rows = [(key['study'], f'rater{r}', t, s, key['checks'].get(s) or 3 + (key['pictures'][s]['version'] == 'truth') + (r + t) % 2, 1.5) for t, s in enumerate(seat)]
-            csv.writer(f, lineterminator='\n').writerows([('study', 'rater', 'trial', 'shown', 'answer', 'seconds'), *rows])
-    said = colorlab('study', 'analyze', folder, '--out', tmp_path/'report.html').stdout
+        with open(folder / 'answers' / f'{r}.csv', 'w', newline='') as f:
+            rows = [
+                (
+                    key['study'],
+                    f'rater{r}',
+                    t,
+                    s,
+                    key['checks'].get(s) or 3 + (key['pictures'][s]['version'] == 'truth') + (r + t) % 2,
+                    1.5,
+                )
+                for t, s in enumerate(seat)
+            ]
+            csv.writer(f, lineterminator='\n').writerows(
+                [('study', 'rater', 'trial', 'shown', 'answer', 'seconds'), *rows]
+            )
+    said = colorlab('study', 'analyze', folder, '--out', tmp_path / 'report.html').stdout
     assert '6 raters gave 24 answers about 4 photos' in said and 'Real photos minus pictures by pale' in said
-    report = (tmp_path/'report.html').read_text(encoding='utf-8')
+    report = (tmp_path / 'report.html').read_text(encoding='utf-8')
     assert 'data:image/png' in report and 'http' not in report
     colorlab('study', 'forget', folder, 'rater2')
     assert '5 raters gave 20' in colorlab('study', 'analyze', folder).stdout
-    whole = (folder/'answers'/'0.csv').read_text()
-    bad = {'torn': whole[:-20], 'is no answer': whole.replace(whole.splitlines()[1], whole.splitlines()[1].rsplit(',', 2)[0] + ',NaN,1.5'),
-           'another study': whole.replace(key['study'], 'other'), 'neither': 'a,b\n1,2\n'}
+    whole = (folder / 'answers' / '0.csv').read_text()
+    bad = {
+        'torn': whole[:-20],
+        'is no answer': whole.replace(whole.splitlines()[1], whole.splitlines()[1].rsplit(',', 2)[0] + ',NaN,1.5'),
+        'another study': whole.replace(key['study'], 'other'),
+        'neither': 'a,b\n1,2\n',
+    }
     for words, text in bad.items():
-        (folder/'answers'/'0.csv').write_text(text)
-        with pytest.raises(BadInput, match=words) as said: analyze(key, [folder/'answers'])
-        assert '0.csv' in str(said.value) and '\n' not in str(said.value) and (folder/'answers'/'0.csv').read_text() == text
+        (folder / 'answers' / '0.csv').write_text(text)
+        with pytest.raises(BadInput, match=words) as said:
+            analyze(key, [folder / 'answers'])
+        assert (
+            '0.csv' in str(said.value)
+            and '\n' not in str(said.value)
+            and (folder / 'answers' / '0.csv').read_text() == text
+        )
     done = colorlab('study', 'analyze', folder, check=False)
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'neither' in done.stderr
     again = colorlab(*build, '--raters', 8, check=False)
     assert again.returncode == 1 and 'is there already' in again.stderr and read_key(folder) == key
-    Image.new('RGB', (9, 9)).save(next((tmp_path/'pale').iterdir()))
+    Image.new('RGB', (9, 9)).save(next((tmp_path / 'pale').iterdir()))
     shutil.rmtree(folder)
     done = colorlab(*build, '--raters', 8, check=False)
     assert done.returncode == 1 and 'one size' in done.stderr and done.stderr.count('\n') == 1 and not folder.exists()
-    for args in (['build', '--truth', tmp_path/'truth', '--model', 'pale', '--out', folder], ['serve', tmp_path], ['analyze', tmp_path], ['export', tmp_path, '--out', 'x'], ['forget', tmp_path, 'x']):
+    for args in (
+        ['build', '--truth', tmp_path / 'truth', '--model', 'pale', '--out', folder],
+        ['serve', tmp_path],
+        ['analyze', tmp_path],
+        ['export', tmp_path, '--out', 'x'],
+        ['forget', tmp_path, 'x'],
+    ):
         done = colorlab('study', *args, check=False)
         assert done.returncode == 1 and done.stderr.count('\n') == 1, args
 
 
 def test_google_forms(tmp_path):
-    key = dict(study='r1', kind='rating', margin=.5, versions=['truth', 'gan'], checks={}, pictures={f'p{i}': dict(photo=f'{i}', version='truth' if i < 2 else 'gan') for i in range(4)})
-    (tmp_path/'key.json').write_text(json.dumps(key))
-    sheet = 'Timestamp,"A, real? [p0]",B [p1],C [p2],D [p3],Remarks\n' + ''.join(f'2021/11/0{i} 1:10:07 PM GMT+1,{a},"no, ""thanks""\nat all"\n' for i, a in enumerate(('5,4,2,1', '4,5,1,3', '5,3,3,', '4,4,2,2'), 1))
-    (tmp_path/'form.csv').write_bytes(b'\xef\xbb\xbf' + sheet.strip().encode()) # no end of line, as Google writes it
-    shutil.copy(tmp_path/'form.csv', tmp_path/'form (1).csv')
-    raw, notes = read_answers(key, [tmp_path/'form.csv', tmp_path/'form (1).csv'])
-    assert len(raw) == 15 and raw.rater.nunique() == 4 and notes == ['2 answers left empty', '15 answers met twice (the first of each was used)']
-    x = analyze(key, [tmp_path/'form.csv']).pairs[0]
+    key = dict(
+        study='r1',
+        kind='rating',
+        margin=0.5,
+        versions=['truth', 'gan'],
+        checks={},
+        pictures={f'p{i}': dict(photo=f'{i}', version='truth' if i < 2 else 'gan') for i in range(4)},
+    )
+    (tmp_path / 'key.json').write_text(json.dumps(key))
+    sheet = 'Timestamp,"A, real? [p0]",B [p1],C [p2],D [p3],Remarks\n' + ''.join(
+        f'2021/11/0{i} 1:10:07 PM GMT+1,{a},"no, ""thanks""\nat all"\n'
+        for i, a in enumerate(('5,4,2,1', '4,5,1,3', '5,3,3,', '4,4,2,2'), 1)
+    )
+    (tmp_path / 'form.csv').write_bytes(b'\xef\xbb\xbf' + sheet.strip().encode())  # no end of line, as Google writes it
+    shutil.copy(tmp_path / 'form.csv', tmp_path / 'form (1).csv')
+    raw, notes = read_answers(key, [tmp_path / 'form.csv', tmp_path / 'form (1).csv'])
+    assert (
+        len(raw) == 15
+        and raw.rater.nunique() == 4
+        and notes == ['2 answers left empty', '15 answers met twice (the first of each was used)']
+    )
+    x = analyze(key, [tmp_path / 'form.csv']).pairs[0]
     assert x['answers'] == 15 and x['low'] < 2.3 < x['high']
-    said = colorlab('study', 'analyze', tmp_path/'key.json', '--answers', tmp_path/'form.csv').stdout
+    said = colorlab('study', 'analyze', tmp_path / 'key.json', '--answers', tmp_path / 'form.csv').stdout
     assert '4 raters gave 15 answers about 4 photos' in said
 
 
-def test_the_long_simulation_in_short(): assert bench['simulations'](1000) <= .069
+def test_the_long_simulation_in_short():
+    assert bench['simulations'](1000) <= 0.069

@@ -51,7 +51,7 @@ def main(rounds=3):
         'torch': shutil.copy(find_model('lite'), tmp / 'lite.safetensors'),
         'onnx': tmp / 'lite.onnx',
     }  # by its name it would run as ONNX
-    colorizers = {way: Colorizer.load(model) for way, model in ways.items()}
+    colorizers = {way: Colorizer.from_pretrained(model) for way, model in ways.items()}
     photo = open_photo(sample_folder() / 'scenes' / 'lw-picosdeeuropa.jpg').convert('L')
     for name, size in SIZES.items():
         file = tmp / f'{size[0]}.jpg'

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from colorlab.data import in_threads
+from colorlab.data import map_threads
 
 CHILD = """
 import resource, sys, time
@@ -45,7 +45,7 @@ def make_photos(folder, first, n):
         path.parent.mkdir(exist_ok=True)
         photo.save(path, quality=75 if i % 100 == 1 else 88)
 
-    for _ in in_threads(make, range(first, n), 'making photos'):
+    for _ in map_threads(make, range(first, n), 'making photos'):
         pass
 
 
@@ -77,16 +77,16 @@ def make_thumbs(n):
 
 def time_pairs(n):
     "Processor seconds and memory of `near_pairs` alone, over a table that holds nothing but thumbnails."
-    from colorlab.doctor import COLUMNS, Records, near_pairs
-    from colorlab.duplicates import outline
+    from colorlab.doctor import RECORD_COLUMNS, PhotoRecords, near_pairs
+    from colorlab.duplicates import dct_signature
 
     with tempfile.TemporaryDirectory() as tmp:
         os.environ['COLORLAB_CACHE'] = tmp
-        records, marks = Records(tmp), ','.join('?' * len(COLUMNS))
+        records, marks = PhotoRecords(tmp), ','.join('?' * len(RECORD_COLUMNS))
         records.query(
             f'insert into photos values ({marks})',
             [
-                (f'{i:06}', 1, 1, f'{i:064}', 9, 9, 9.0, 'ok', t.tobytes(), outline(t).tobytes(), b'')
+                (f'{i:06}', 1, 1, f'{i:064}', 9, 9, 9.0, 'ok', t.tobytes(), dct_signature(t).tobytes(), b'')
                 for i, t in enumerate(make_thumbs(n))
             ],
         )

@@ -13,7 +13,7 @@ from fastai.vision.models.unet import DynamicUnet
 from torch import nn
 
 from colorlab.data import make_manifest
-from colorlab.demo import machine
+from colorlab.demo import machine_name
 from colorlab.images import sample_folder
 from colorlab.koala import lite0_weights
 from colorlab.lab import LAB
@@ -36,7 +36,7 @@ class FastaiUNet(nn.Module):
     def forward(self, x):
         return self.unet((x.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self.mean) / self.std)
 
-    def groups(self):
+    def param_groups(self):
         encoder = list(self.unet[0].parameters())
         known = {id(p) for p in encoder}
         return [encoder, [p for p in self.unet.parameters() if id(p) not in known]]
@@ -48,12 +48,14 @@ def ours(size):
     return model
 
 
-def learn(make, seed, seconds, size, bs=14, lr=4e-3, slow=0.3):
+def learn(make, seed, seconds, size, bs=14, lr=4e-3, encoder_lr_mult=0.3):
     "Train for so many seconds of processor time (other programs then do not count) on the sample, the learning rate rising and falling with the clock; scores on its validation photos."
     torch.manual_seed(seed)
     model, dls = make(size), photo_loaders(make_manifest(sample_folder()), size=size, bs=bs, seed=seed)
     steps, done = 0, 0.0
-    opt = torch.optim.AdamW([dict(params=g, lr=lr * s) for g, s in zip(model.groups(), (slow, 1))], weight_decay=0.01)
+    opt = torch.optim.AdamW(
+        [dict(params=g, lr=lr * s) for g, s in zip(model.param_groups(), (encoder_lr_mult, 1))], weight_decay=0.01
+    )
     clock = torch.optim.lr_scheduler.LambdaLR(opt, lambda _: min(done / 0.25, (1 - done) / 0.75) + 1e-3)
     model.train()
     began = time.process_time()
@@ -78,7 +80,7 @@ def learn(make, seed, seconds, size, bs=14, lr=4e-3, slow=0.3):
 
 if __name__ == '__main__':
     seconds, size = (float(sys.argv[1]) if sys.argv[1:] else 60), (int(sys.argv[2]) if sys.argv[2:] else 96)
-    print(f'{machine()}, {torch.get_num_threads()} threads, {seconds:g} s each, {size} px, batches of 14')
+    print(f'{machine_name()}, {torch.get_num_threads()} threads, {seconds:g} s each, {size} px, batches of 14')
     for seed in (42, 43):
         for name, make in (('TimmUNet', ours), ('DynamicUnet', FastaiUNet)):
             steps, millions, s = learn(make, seed, seconds, size)

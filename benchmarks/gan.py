@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 
 from colorlab.data import make_manifest
-from colorlab.demo import fast_precision, machine
+from colorlab.demo import fast_precision, machine_name
 from colorlab.lab import SPACES
 from colorlab.loaders import photo_loaders
-from colorlab.models import build
-from colorlab.recipes import few_photos, operations, preset
+from colorlab.models import create_model
+from colorlab.recipes import copy_few_photos, count_flops, preset
 from colorlab.runs import Run, Settings
-from colorlab.training import fit, make_learner, write_floors
+from colorlab.training import fit_epochs, run_learner, write_baselines
 
 
 def textbook(gen, disc, g_opt, d_opt, batches, l1_weight=100.0):
@@ -84,15 +84,17 @@ def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
     wanted = preset(name, size=size, bs=bs, epochs=epochs, sample_epochs=[], data=str(photos)) | best
     settings = Settings(**wanted)
     how = settings.callbacks[0][1]
-    gen, disc = (build(a, args).to(device) for a, args in ((settings.arch, settings.args), (how['disc'], how['args'])))
+    gen, disc = (
+        create_model(a, args).to(device) for a, args in ((settings.arch, settings.args), (how['disc'], how['args']))
+    )
     with tempfile.TemporaryDirectory() as tmp:
         run, manifest = Run(tmp), make_manifest(photos)
         run.create(settings, manifest)
         dls = photo_loaders(manifest, SPACES[settings.space], size=size, bs=bs, device=device)
-        write_floors(run, dls)
-        learn, turns = make_learner(run, dls, settings, None, checkpoint_seconds=np.inf), InTurn(gen, disc)
+        write_baselines(run, dls)
+        learn, turns = run_learner(run, dls, settings, None, checkpoint_seconds=np.inf), InTurn(gen, disc)
         learn.add_cb(turns)
-        fit(learn, settings, 0)
+        fit_epochs(learn, settings, 0)
     n, t = dls.train.n, {k: np.median(v[1:]) for k, v in turns.seconds.items()}
     print(
         f'{name}, {size} px, batches of {bs}: textbook in float32 {n / t["textbook"]:7.1f} photos/s; colorlab, {best["precision"]}, channels last {n / t["learner"]:7.1f}: '
@@ -104,12 +106,12 @@ def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
             f'; peak memory {turns.memory["textbook"] / 2**30:.2f} and {turns.memory["learner"] / 2**30:.2f} GiB',
             end='',
         )
-    print(f'; {operations(wanted) * n / t["learner"] / peak / 1e12:.1%} of the peak' if peak else '')
+    print(f'; {count_flops(wanted) * n / t["learner"] / peak / 1e12:.1%} of the peak' if peak else '')
 
 
 def main(device='cpu', peak=None):
     print(
-        machine(),
+        machine_name(),
         torch.get_num_threads(),
         'threads, TF32',
         'on' if torch.backends.cuda.matmul.allow_tf32 else 'off in products,',
@@ -117,7 +119,7 @@ def main(device='cpu', peak=None):
         'in convolutions',
     )
     with tempfile.TemporaryDirectory() as tmp:
-        photos = few_photos(Path(tmp) / 'photos', 80 if device == 'cpu' else 250)
+        photos = copy_few_photos(Path(tmp) / 'photos', 80 if device == 'cpu' else 250)
         for name, size in (('R2-unet', 128), ('R1', 256)):
             side_by_side(name, size, device, photos, 16 if device == 'cpu' else 32, peak=float(peak) if peak else None)
 

@@ -17,15 +17,15 @@ from PIL import Image
 from torchvision.utils import make_grid
 
 from colorlab import Colorizer
-from colorlab.augment import AGES, faded
+from colorlab.augment import AGING_STEPS, fade
 from colorlab.data import make_manifest
-from colorlab.demo import machine
+from colorlab.demo import machine_name
 from colorlab.evaluation import evaluate, test_rows
 from colorlab.images import img_to_rgb, open_photo, rgb_to_img
 from colorlab.lab import AB_MAX, LAB, rgb_to_lab
 from colorlab.loaders import photo_loaders
 from colorlab.metrics import ab_rmse
-from colorlab.scoring import model_entrants
+from colorlab.scoring import model_methods
 
 WAYS = 'accurate', 'vivid'
 
@@ -50,17 +50,17 @@ def picture(colorizer, folder, files, height=128):
 
 def judge(photos='sample', out='lite'):
     "A table, a page and a picture."
-    colorizer = Colorizer.load()
-    makers = [lambda *a, how=how: model_entrants(f'lite, {how}', colorizer, how) for how in WAYS]
+    colorizer = Colorizer.from_pretrained()
+    makers = [lambda *a, how=how: model_methods(f'lite, {how}', colorizer, how) for how in WAYS]
     table, notes = evaluate(makers, photos, out)
-    print(machine(), *notes, table.T.to_string(), sep='\n')
+    print(machine_name(), *notes, table.T.to_string(), sep='\n')
     manifest = make_manifest(photos)
     picture(colorizer, manifest.folder, lot(list(test_rows(manifest).file))).save(Path(out) / 'lite.jpg', quality=88)
 
 
 def size(photos='sample'):
     "The same photos at half, at twice and at four times their size: how far are the colors from those at their own?"
-    colorizer, manifest = Colorizer.load(), make_manifest(photos)
+    colorizer, manifest = Colorizer.from_pretrained(), make_manifest(photos)
     for how in WAYS:
         for times in (0.5, 2, 4):
             off = []
@@ -79,9 +79,11 @@ def size(photos='sample'):
 
 def looks(photos='sample'):
     "The error of the direct answer on every fourth validation photo as it is, faded, and aged in every way; with looks of one contrast, and with the shipped ones."
-    colorizer = Colorizer.load()
+    colorizer = Colorizer.from_pretrained()
     ways = {
-        'one contrast': replace(colorizer, looks=[(times, mirror, 0.0) for times, mirror, _ in colorizer.looks]),
+        'one contrast': replace(
+            colorizer, tta_views=[(times, mirror, 0.0) for times, mirror, _ in colorizer.tta_views]
+        ),
         'as shipped': colorizer,
     }
     torch.manual_seed(0)
@@ -89,18 +91,18 @@ def looks(photos='sample'):
     off = {}
     for x, y in islice(photo_loaders(make_manifest(photos), LAB, colorizer.size, bs=1).valid, 0, None, 4):
         aged = x
-        for age in AGES:
+        for age in AGING_STEPS:
             aged = age(aged, y)
-        for state, L in {'clean': x, 'faded': faded(x), 'aged': aged}.items():
+        for state, L in {'clean': x, 'faded': fade(x), 'aged': aged}.items():
             gray = rgb_to_img(LAB.merge(L, 0 * y)[0])
             for way, c in ways.items():
                 off.setdefault((way, state), []).append(
-                    AB_MAX * np.sqrt(np.square(c.answers(gray)[0][0] - y[0].numpy()).mean())
+                    AB_MAX * np.sqrt(np.square(c.predict_tta(gray)[0][0] - y[0].numpy()).mean())
                 )
     for (way, state), errors in off.items():
         print(f'{way}, {state}: ab-RMSE {np.mean(errors):.2f} over {len(errors)} photos')
 
 
 if __name__ == '__main__':
-    commands = dict(size=size, looks=looks)
+    commands = dict(size=size, tta_views=looks)
     commands[sys.argv[1]](*sys.argv[2:]) if sys.argv[1:2] and sys.argv[1] in commands else judge(*sys.argv[1:])

@@ -14,23 +14,23 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 
-from colorlab.callbacks import depthwise_in_float32, keep_memory
+from colorlab.callbacks import depthwise_to_float32, tune_malloc
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.demo import fast_precision, machine
+from colorlab.demo import fast_precision, machine_name
 from colorlab.images import sample_folder
 from colorlab.lite import Lite
 from colorlab.loaders import photo_loaders
-from colorlab.models import build, first
+from colorlab.models import create_model, get_y
 from colorlab.runs import PRECISIONS, Run, Settings
-from colorlab.training import fit, make_learner, write_floors
-from colorlab.unet import TimmUNet, report
+from colorlab.training import fit_epochs, run_learner, write_baselines
+from colorlab.unet import TimmUNet, report_generator
 
 
 def pix2pix_unet():
     "The U-Net of pix2pix and of R1.3, 54 million parameters."
-    how = report('r1-unet')
-    return build(how['arch'], how['args'])
+    how = report_generator('r1-unet')
+    return create_model(how['arch'], how['args'])
 
 
 def stepper(model, precision='float32', channels_last=False):
@@ -44,7 +44,7 @@ def stepper(model, precision='float32', channels_last=False):
             x = x.to(memory_format=torch.channels_last)
         began = time.perf_counter()
         with torch.autocast('cpu', dtype, enabled=dtype is not None):
-            loss = F.l1_loss(first(model(x)).float(), y)
+            loss = F.l1_loss(get_y(model(x)).float(), y)
         loss.backward()
         opt.step()
         opt.zero_grad()
@@ -77,10 +77,10 @@ def settings_side_by_side(rounds=6, bs=4, size=256):
 def memory_step(size, kept, told, bs=16):
     "Processor seconds of a step of `lite`, and how many of them the system took; alone in a process."
     if kept:
-        keep_memory()
+        tune_malloc()
     torch.set_num_threads(1)
     model = Lite()
-    depthwise_in_float32(model)
+    depthwise_to_float32(model)
     step, x = stepper(model, fast_precision(), channels_last=True), torch.rand(bs, 1, size, size) * 2 - 1
     y = torch.rand(bs, 2, size, size) - 0.5
     for _ in range(2):
@@ -141,10 +141,10 @@ def overhead(arch, model, epochs, size):
         run, manifest = Run(tmp), make_manifest(settings.data)
         run.create(settings, manifest)
         dls = photo_loaders(manifest, size=size, bs=settings.bs)
-        write_floors(run, dls)
-        learn, timer = make_learner(run, dls, settings, None), Plain(model)
+        write_baselines(run, dls)
+        learn, timer = run_learner(run, dls, settings, None), Plain(model)
         learn.add_cb(timer)
-        fit(learn, settings, 0)
+        fit_epochs(learn, settings, 0)
     ratio = np.median(np.array(timer.learner[1:]) / np.array(timer.plain[1:]))
     print(
         f'{arch:22} {size} px: learner {np.median(timer.learner[1:]):5.2f} s an epoch, plain loop {np.median(timer.plain[1:]):5.2f} s: {100 * (ratio - 1):+.1f} %'
@@ -152,7 +152,7 @@ def overhead(arch, model, epochs, size):
 
 
 if __name__ == '__main__':
-    print(machine(), f'{torch.get_num_threads()} threads')
+    print(machine_name(), f'{torch.get_num_threads()} threads')
     settings_side_by_side()
     memory_side_by_side()
     overhead('colorlab.cnn:CNN', CNN(), 9, 128)

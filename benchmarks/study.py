@@ -33,17 +33,19 @@ def nested(raters, pictures):
 
 def latin(raters, photos, versions=2):
     "Ours: everybody sees each photo in one version."
-    from colorlab.study import seat_table, seating, variants_of
+    from colorlab.study import assign_seats, seats_table, trial_variants
 
     names = [f'v{i}' for i in range(versions)]
-    return seat_table(seating(photos, versions, raters, np.random.default_rng(7)), variants_of('rating', names))
+    return seats_table(
+        assign_seats(photos, versions, raters, np.random.default_rng(7)), trial_variants('rating', names)
+    )
 
 
 def wilcoxon(table, y):
     "The paired test on each rater's two means, with normal approximation."
-    from colorlab.study import indicator
+    from colorlab.study import indicator_matrix
 
-    z, one, two = indicator(table.rater), *((table.version == v).to_numpy() for v in ('v0', 'v1'))
+    z, one, two = indicator_matrix(table.rater), *((table.version == v).to_numpy() for v in ('v0', 'v1'))
     return stats.wilcoxon(
         (z[one].T @ y[one]) / z[one].sum(0)[:, None] - (z[two].T @ y[two]) / z[two].sum(0)[:, None],
         axis=0,
@@ -53,7 +55,7 @@ def wilcoxon(table, y):
 
 def simulations(n=1000):
     "False positives and power, for several designs and spreads."
-    from colorlab.study import KINDS, difference, plan_raters, power_of, share, simulate
+    from colorlab.study import QUESTION_TYPES, difference_design, estimate_power, mean_design, plan_raters, simulate
 
     designs = {
         "R1's: 17 raters, 5 + 5 pictures": nested(17, 5),
@@ -70,7 +72,7 @@ def simulations(n=1000):
     worst = 0
     print(f'{"design":42} {"spread":34} crossed  Wilcoxon  power for .5: simulated, computed')
     for seed, (name, table) in enumerate(designs.items()):
-        layout, rows = difference(table, 'v0', 'v1')
+        layout, rows = difference_design(table, 'v0', 'v1')
         for spread, change in spreads.items():
             rng = np.random.default_rng(seed)
             better = {v: 0.0 for v in table.version.unique()}
@@ -78,7 +80,7 @@ def simulations(n=1000):
                 simulate(table, better | {'v0': -d / 2, 'v1': d / 2}, rng, n, spread=change) for d in (0, 0.5)
             )
             false = np.mean(layout(null[rows]).p() < 0.05)
-            sd = KINDS['rating'].spread | change
+            sd = QUESTION_TYPES['rating'].spread | change
             if table.groupby('photo').version.nunique().max() == 1:
                 sd['picture'] = np.hypot(sd['picture'], sd['photo'])  # other photos: they differ too
             var, df = layout.variance(np.array([sd[k] ** 2 for k in ('taste', 'picture', 'answer')]))
@@ -93,10 +95,10 @@ def simulations(n=1000):
         table = latin(plan['raters'], 24)
         if kind == 'pair':  # one comparison of each photo: v0 chosen or not
             table = table.assign(version='v0')
-            layout, rows, null, found, middle = share(table), slice(None), dict(v0=0), dict(v0=plan['find']), 0.5
+            layout, rows, null, found, middle = mean_design(table), slice(None), dict(v0=0), dict(v0=plan['find']), 0.5
         else:
             (layout, rows), null, found, middle = (
-                difference(table, *versions),
+                difference_design(table, *versions),
                 dict(v0=0, v1=0),
                 dict(v0=-plan['find'] / 2, v1=plan['find'] / 2),
                 0,
@@ -185,7 +187,7 @@ class Rater(threading.Thread):
 def load(folder, raters=30):
     "Thirty raters at once; the service is killed in the middle and started again. What was acknowledged must be there."
     from colorlab.survey import read_design
-    from colorlab.survey_server import Answers
+    from colorlab.survey_server import AnswerStore
 
     design, port, gate = read_design(folder), free_port(), threading.Barrier(raters)
     trials, process = len(design['seats'][0]), serve(folder, port)
@@ -198,7 +200,7 @@ def load(folder, raters=30):
         process.send_signal(signal.SIGKILL)
         process.wait()
         acknowledged = {(r.name, t): a for r in crowd for t, a in list(r.kept.items())}
-        stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder) / 'answers.sqlite').table()}
+        stored = {(r, t): a for r, t, _, a, _ in AnswerStore(Path(folder) / 'answers.sqlite').table()}
         lost = [k for k, a in acknowledged.items() if stored.get(k) != a]
         process = serve(folder, port)
         for r in crowd:
@@ -206,7 +208,7 @@ def load(folder, raters=30):
     finally:
         process.kill()
     process.wait()
-    stored = {(r, t): a for r, t, _, a, _ in Answers(Path(folder) / 'answers.sqlite').table()}
+    stored = {(r, t): a for r, t, _, a, _ in AnswerStore(Path(folder) / 'answers.sqlite').table()}
     lost += [(r.name, t) for r in crowd for t, a in r.kept.items() if stored.get((r.name, t)) != a]
     times = np.sort(np.concatenate([r.times for r in crowd]))
     return dict(

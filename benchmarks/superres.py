@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from colorlab.data import find_dataset, make_manifest
-from colorlab.demo import machine
+from colorlab.demo import machine_name
 from colorlab.evaluation import paired_interval
 from colorlab.images import img_to_rgb, open_photo
 from colorlab.lab import L_MID, SPACES, rgb_to_lab
-from colorlab.metrics import bicubic
+from colorlab.metrics import upsample_bicubic
 from colorlab.models import load_model
 from colorlab.runs import Run
 from colorlab.training import train
@@ -44,7 +44,7 @@ def learn(times, photos, out, noise=0.04, epochs=20):
     )
     last = Run(out).history().iloc[-1]
     print(
-        f'{machine()}, {torch.get_num_threads()} threads: PSNR {last.psnr:.2f} dB, bicubic {Run(out).floors().psnr["bicubic"]:.2f}, {last.seconds:.0f} s'
+        f'{machine_name()}, {torch.get_num_threads()} threads: PSNR {last.psnr:.2f} dB, bicubic {Run(out).baselines().psnr["bicubic"]:.2f}, {last.seconds:.0f} s'
     )
 
 
@@ -90,7 +90,7 @@ def score(photos, names):
     "PSNR of L on the test photos at their full size, bicubic, and the paired difference with its interval."
     from colorlab.backends import find_model
 
-    rows = make_manifest(photos).part('test')
+    rows = make_manifest(photos).subset('test')
     folder = find_dataset(photos)[0]
     for name in names:
         model, header = load_model(find_model(name))
@@ -99,10 +99,10 @@ def score(photos, names):
             img = open_photo(folder / f)
             x, y = (torch.from_numpy(a) for a in space.split(img_to_rgb(img)[None]))
             for how, damaged in DAMAGES.items():
-                seen = damaged(img, x, space.times)
+                seen = damaged(img, x, space.scale)
                 with torch.inference_mode():
-                    table.append((how, psnr(model(seen), y), psnr(bicubic(seen, space.times), y)))
-        print(f'{name}, {space.times} times, {len(rows)} photos')
+                    table.append((how, psnr(model(seen), y), psnr(upsample_bicubic(seen, space.scale), y)))
+        print(f'{name}, {space.scale} times, {len(rows)} photos')
         for how, t in pd.DataFrame(table, columns=['how', 'ours', 'bicubic']).groupby('how', sort=False):
             gain, low, high = paired_interval(t.ours, t.bicubic)
             print(

@@ -25,7 +25,7 @@ from PIL import Image
 from colorlab.colorizer import torch_colorizer
 from colorlab.images import open_photo, sample_folder
 from colorlab.lab import LAB
-from colorlab.loaders import enough, read_pixels, shrink
+from colorlab.loaders import min_decoded_side, read_pixels, resize_short_side
 from colorlab.photo import read_photo, write_photo
 from colorlab.unet import TimmUNet
 
@@ -54,9 +54,9 @@ def prepare(tmp):
     "Milliseconds for one photo of 640×480 on its way into a batch of 256 pixels."
     size, short, file = (640, 480), 287, tmp / 'a.jpg'
     photo(size).save(file, quality=90)
-    data, least = file.read_bytes(), enough(size, short)
+    data, least = file.read_bytes(), min_decoded_side(size, short)
     pixels = read_pixels(data, 'a.jpg', least)
-    small = shrink(pixels, size, short)
+    small = resize_short_side(pixels, size, short)
 
     def write():
         with open(tmp / 'cache', 'wb') as f:
@@ -65,7 +65,7 @@ def prepare(tmp):
     return {
         'read and check': median(lambda: hashlib.sha256(file.read_bytes()).hexdigest()),
         'decode': median(lambda: read_pixels(data, 'a.jpg', least)),
-        'shrink': median(lambda: shrink(pixels, size, short)),
+        'shrink': median(lambda: resize_short_side(pixels, size, short)),
         'write to the cache': median(write),
         'every epoch: crop and Lab': median(lambda: LAB.split(small[:256, :256].transpose(2, 0, 1))),
     }
@@ -102,13 +102,13 @@ def coloring(tmp):
     )
     colorizer, large = torch_colorizer('lite'), read_photo(tmp / 'large.jpg')
     img = Image.fromarray(large.pixels)
-    whole, seen = median(lambda: colorizer.color_pixels(large.pixels), 3), median(lambda: colorizer.small_ab(img), 5)
+    whole, seen = median(lambda: colorizer.color_pixels(large.pixels), 3), median(lambda: colorizer.predict_ab(img), 5)
     return {
         'start (import torch)': start,
         'decode': median(lambda: read_photo(tmp / 'large.jpg'), 3),
         'network': seen,
         'Lab, enlarging, gamut': whole - seen,
-        'encode': median(lambda: write_photo(large, tmp / 'out.jpg', colorizer.mark), 3),
+        'encode': median(lambda: write_photo(large, tmp / 'out.jpg', colorizer.provenance), 3),
     }
 
 

@@ -8,9 +8,9 @@ __all__ = ['PatchGAN']
 # %% ../nbs/14_pix2pix.ipynb #c12ed649
 from torch import nn
 
-from .gan import disc_conv, pair
+from .gan import disc_conv, disc_input
 from .images import BadInput
-from .unet import NORMS
+from .unet import NORM_LAYERS
 
 # %% ../nbs/14_pix2pix.ipynb #25bea99f
 class PatchGAN(nn.Module):
@@ -25,15 +25,15 @@ class PatchGAN(nn.Module):
         zero_pad: bool = False,  # pad above and left before the last convolution, which then has no bias
     ):
         super().__init__()
-        if norm not in NORMS:
-            raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORMS)}')
+        if norm not in NORM_LAYERS:
+            raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORM_LAYERS)}')
         self.ni, widths = ni, [ni] + [ndf * min(2**i, 8) for i in range(len(strides))]
         convs = [
-            disc_conv(a, b, NORMS[norm] if i else None, stride)
+            disc_conv(a, b, NORM_LAYERS[norm] if i else None, stride)
             for i, (a, b, stride) in enumerate(zip(widths, widths[1:], strides))
         ]
         pad = [nn.ZeroPad2d((1, 0, 1, 0))] if zero_pad else []
         self.layers = nn.Sequential(*convs, *pad, nn.Conv2d(widths[-1], 1, 4, padding=1, bias=not zero_pad))
 
     def forward(self, x, y):
-        return self.layers(pair(x, y, self.ni))
+        return self.layers(disc_input(x, y, self.ni))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from filelock import FileLock, Timeout
 
 from .data import Manifest
-from .images import BadInput, whole_file
+from .images import BadInput, atomic_write
 from .lab import SPACES
 
 # %% ../nbs/07_runs.ipynb #9af3d562
@@ -41,7 +41,7 @@ class Settings:
     bs: int = 16  # photos in a batch
     epochs: int = 10
     lr: float = 3e-3  # largest learning rate
-    slow: float = 1.0  # the first of the model's `groups()` learns at `slow*lr`
+    encoder_lr_mult: float = 1.0  # the first of the model's `groups()` learns at `slow*lr`
     schedule: str = 'one-cycle'  # or constant
     loss: str = 'l1'  # see `LOSSES`; a network with a method `loss` uses that
     wd: float = 0.01  # weight decay
@@ -124,7 +124,7 @@ class Run:
         self.save(settings)
 
     def save(self, settings: Settings):
-        with whole_file(self / 'settings.json') as part:
+        with atomic_write(self / 'settings.json') as part:
             part.write_text(json.dumps(asdict(settings), indent=2))
 
     def settings(self) -> Settings:
@@ -141,8 +141,8 @@ class Run:
     def history(self) -> pd.DataFrame:
         return pd.read_csv(self / 'history.csv')
 
-    def floors(self) -> pd.DataFrame:
-        return pd.read_csv(self / 'floors.csv', index_col=0)
+    def baselines(self) -> pd.DataFrame:
+        return pd.read_csv(self / 'baselines.csv', index_col=0)
 
     def checkpoints(self) -> list:  # oldest first
         return sorted((self / 'checkpoints').glob('epoch-*.pt'))

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from colorlab.images import BadInput, open_photo, sample_folder
-from colorlab.metadata import read_mark
+from colorlab.metadata import read_provenance
 from colorlab.photo import Photo, read_photo, write_photo
 
 
@@ -74,7 +74,7 @@ def main(n=2000, seed=0):
             source = files[i % len(files)]
             victim = Path(tmp) / f'victim{source.suffix}'
             victim.write_bytes(mutate(source.read_bytes(), rng))
-            for ask in (lambda f: read_photo(f, max_pixels=4_000_000), read_mark):
+            for ask in (lambda f: read_photo(f, max_pixels=4_000_000), read_provenance):
                 try:
                     got = ask(victim)
                     assert got is None or isinstance(got, (Photo, dict))

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 root = Path(__file__).parents[1]
-lessons = sorted((root / 'nbs').glob('*.ipynb'))
+course = sorted((root / 'nbs').glob('*.ipynb'))
+extras = sorted((root / 'nbs' / 'extras').glob('*.ipynb'))
+lessons = course + extras
 all_notebooks = sorted((root / 'nbs').rglob('*.ipynb'))
 names = [p.stem.split('_', 1)[1] for p in lessons]
 config = ConfigParser()

@@ -10,7 +10,7 @@ from conftest import colorlab
 from PIL import Image
 
 from colorlab.images import img_to_rgb
-from colorlab.lab import back_to_gray, rgb_to_lab
+from colorlab.lab import lightness_error, rgb_to_lab
 
 
 def one_line(done, *words):
@@ -46,7 +46,7 @@ def run(tmp_path_factory):
 
 def test_train_leaves_model_and_history(run):
     assert len(pd.read_csv(run / 'history.csv')) == 2
-    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'floors.csv', 'curves.png'} <= {
+    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'baselines.csv', 'curves.png'} <= {
         p.name for p in run.iterdir()
     }
     assert Image.open(run / 'samples' / 'epoch-0002.jpg').size[0] > 300
@@ -96,7 +96,7 @@ def test_colorize_keeps_size_lightness_and_shape_of_the_folder(run, photos, tmp_
     }
     colored, gray = Image.open(tmp_path / 'out' / 'b' / 'tall.png'), Image.open(photos / 'b' / 'tall.png')
     assert colored.size == gray.size and colored.format == 'PNG' and colored.mode == 'RGB'
-    assert back_to_gray(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < 0.25
+    assert lightness_error(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < 0.25
     assert np.ptp(np.asarray(colored), axis=2).max() > 5  # and there is color in it
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from conftest import colorlab, sample
 from PIL import Image
 
-from colorlab.doctor import diagnose, write_doctor
+from colorlab.doctor import diagnose, write_doctor_page
 
 
 def test_what_it_finds_training_can_follow(photos, tmp_path):
@@ -72,10 +72,10 @@ def test_what_it_finds_training_can_follow(photos, tmp_path):
 def test_a_name_with_brackets_has_its_picture(photos, tmp_path):
     Image.open(next(photos.rglob('*.jpg'))).convert('L').save(photos / 'IMG (1).jpg')
     found = diagnose(photos)
-    with_it = write_doctor(found, tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
+    with_it = write_doctor_page(found, tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
     (photos / 'IMG (1).jpg').rename(photos / 'IMG.jpg')
     assert (
-        write_doctor(diagnose(photos), tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
+        write_doctor_page(diagnose(photos), tmp_path / 'page.html').read_text(encoding='utf-8').count('data:image')
         == with_it
     )
 

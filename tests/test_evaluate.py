@@ -15,7 +15,7 @@ from PIL import Image
 from test_cli import one_line
 
 from colorlab.data import make_manifest
-from colorlab.perceptual import first_of, lite0_features
+from colorlab.perceptual import first_available, lite0_features
 
 
 def test_a_model_and_a_stranger(photos, tmp_path):
@@ -70,7 +70,7 @@ def test_a_model_and_a_stranger(photos, tmp_path):
         rgb,
     )
     colorlab('evaluate', rgb, '--data', photos, '--size', 64, '--no-perceptual', '--out', tmp_path / 'rgb-out')
-    scores = pd.read_csv(tmp_path / 'rgb-out' / 'scores.csv').groupby('who').moved.mean()
+    scores = pd.read_csv(tmp_path / 'rgb-out' / 'scores.csv').groupby('who').delta_L.mean()
     assert scores['rgb'] > 2 > 0.3 > scores['rgb, L kept']  # what it painted, and what the product makes of it
 
 
@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_said(photos, tmp_path):
     def fails(*words, what=tmp_path / 'colored', out=tmp_path / 'out', data=photos):
         one_line(colorlab('evaluate', what, '--data', data, '--out', out, '--no-perceptual', check=False), *words)
 
-    first = tmp_path / 'colored' / make_manifest(photos).part('val').file[0]
+    first = tmp_path / 'colored' / make_manifest(photos).subset('val').file[0]
     Image.open(first).resize((50, 60)).save(first)
     fails(first.name, '50×60', 'its truth is 256×256')
     first.write_bytes(b'torn')
@@ -164,5 +164,5 @@ def test_names_and_sizes_that_cannot_be_are_said(photos, tmp_path):
 
 def test_a_judge_that_lacks_its_package_is_missing_before_it_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchmetrics', None)  # not installed
-    judge, notes = first_of(lite0_features)
+    judge, notes = first_available(lite0_features)
     assert judge is None and 'lite0_features is not to be had here' in notes[0]

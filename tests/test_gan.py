@@ -94,4 +94,4 @@ def test_killed_and_resumed_is_the_same_gan(photos, tmp_path, precision):
         a, b = (load_file(tmp_path / r / name) for r in ('whole', 'cut'))
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), name
     pd.testing.assert_frame_equal(history(tmp_path / 'whole'), history(tmp_path / 'cut'), check_exact=True)
-    assert {'adv_loss', 'd_loss', 'd_right'} <= set(history(tmp_path / 'cut'))
+    assert {'adv_loss', 'd_loss', 'd_accuracy'} <= set(history(tmp_path / 'cut'))

@@ -11,17 +11,17 @@ from conftest import colorlab
 from PIL import Image
 from test_cli import one_line
 
-from colorlab.export import SAME, export_onnx
-from colorlab.models import build, find, save_model
-from colorlab.recipes import network
+from colorlab.export import ONNX_TOLERANCE, export_onnx
+from colorlab.models import create_model, resolve, save_model
+from colorlab.recipes import network_settings
 
 
 def saved(name, folder, space=None):
     "A network of the list, narrow and untrained, as a file."
-    how = network(name, space)
-    args = how['args'] | ({'nf': 4} if 'nf' in signature(find(how['arch'])).parameters else {})
+    how = network_settings(name, space)
+    args = how['args'] | ({'nf': 4} if 'nf' in signature(resolve(how['arch'])).parameters else {})
     torch.manual_seed(42)
-    save_model(build(how['arch'], args), folder / f'{name}.safetensors', how['arch'], args, how['space'], 48)
+    save_model(create_model(how['arch'], args), folder / f'{name}.safetensors', how['arch'], args, how['space'], 48)
     return folder / f'{name}.safetensors'
 
 
@@ -42,7 +42,7 @@ def saved(name, folder, space=None):
 )
 def test_networks_color_the_same_as_onnx(name, tmp_path):
     mean, largest = export_onnx(saved(name, tmp_path), tmp_path / 'a.onnx')
-    assert mean <= SAME[0] and largest <= SAME[1] and (tmp_path / 'a.onnx').exists()
+    assert mean <= ONNX_TOLERANCE[0] and largest <= ONNX_TOLERANCE[1] and (tmp_path / 'a.onnx').exists()
 
 
 def test_what_onnx_cannot_say_is_one_line(tmp_path):
@@ -60,9 +60,9 @@ def full_disk():
 
 
 def test_a_disk_that_fills_loses_nothing(light, photos, tmp_path):
-    (tmp_path / 'a.onnx').write_text('precious')
+    (tmp_path / 'a.onnx').write_text('fsync')
     one_line(colorlab('export', 'lite', '--out', tmp_path / 'a.onnx', check=False, preexec_fn=full_disk), 'too large')
-    assert (tmp_path / 'a.onnx').read_text() == 'precious' and [f.name for f in tmp_path.glob('*.*')] + [
+    assert (tmp_path / 'a.onnx').read_text() == 'fsync' and [f.name for f in tmp_path.glob('*.*')] + [
         f.name for f in tmp_path.glob('.*')
     ] == ['a.onnx']
     (tmp_path / 'box').mkdir()  # the result of the second photo has more than 100 kB

@@ -17,7 +17,7 @@ from PIL import Image
 
 from colorlab.answers import analyze, read_answers, read_key
 from colorlab.images import BadInput
-from colorlab.study import KINDS
+from colorlab.study import QUESTION_TYPES
 from colorlab.survey import build_study
 
 bench = runpy.run_path(str(root / 'benchmarks' / 'study.py'))
@@ -84,7 +84,7 @@ def test_the_page_in_a_browser(browser, box, tmp_path, kind, device, width, heig
             'a screen reader is told that a new picture has come'
         )
         assert page.get_by_role('button', name='Next').is_disabled()
-        assert page.get_by_role('group', name=KINDS[kind].question).get_by_role('radio').count() == len(
+        assert page.get_by_role('group', name=QUESTION_TYPES[kind].question).get_by_role('radio').count() == len(
             choices
         ) and page.get_by_role('img', name=re.compile('Picture')).count() == 1 + (kind == 'pair')
         page.wait_for_function('[...document.querySelectorAll("#shown img")].every(i => i.complete && i.naturalWidth)')

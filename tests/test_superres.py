@@ -10,12 +10,12 @@ from conftest import colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
-from colorlab.colorize import torch_enlarger
+from colorlab.colorize import torch_upscaler
 from colorlab.images import BadInput
-from colorlab.lab import back_to_gray, rgb_to_lab
-from colorlab.metadata import read_mark
+from colorlab.lab import lightness_error, rgb_to_lab
+from colorlab.metadata import read_provenance
 from colorlab.photo import read_photo
-from colorlab.recipes import network
+from colorlab.recipes import network_settings
 from colorlab.runs import Run
 from colorlab.training import plan_run
 
@@ -50,12 +50,12 @@ def test_every_kind_of_file_is_enlarged_in_its_own_kind(gray, tmp_path):
             blocks = after.alpha.reshape(67, 2, 91, 2).mean((1, 3))
             assert np.abs(blocks - before.alpha)[2:-2].max() < np.iinfo(before.alpha.dtype).max / 100
         scale = {'uint8': 255, 'uint16': 65535, 'float32': 1}[str(before.pixels.dtype)]
-        larger = torch_enlarger(2).enlarge_pixels(before.pixels)  # colors are painted on this, and its lightness stays
+        larger = torch_upscaler(2).upscale_pixels(before.pixels)  # colors are painted on this, and its lightness stays
         L = rgb_to_lab(larger.transpose(2, 0, 1) / np.float32(scale))[:1]
-        assert back_to_gray(after.pixels.transpose(2, 0, 1) / np.float32(scale), L)[0] < (
+        assert lightness_error(after.pixels.transpose(2, 0, 1) / np.float32(scale), L)[0] < (
             1.5 if before.format == 'JPEG' else 0.25
         )
-        mark = read_mark(tmp_path / 'out' / file.name)
+        mark = read_provenance(tmp_path / 'out' / file.name)
         assert (mark['model'], mark['enlarged_by'], mark['enlarged_times']) == ('lite', 'sr2', '2') and len(
             mark['enlarged_sha256']
         ) == 64
@@ -66,16 +66,16 @@ def test_every_kind_of_file_is_enlarged_in_its_own_kind(gray, tmp_path):
 
 @pytest.mark.parametrize('times', [2, 4])
 def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
-    enlarger, rgb = torch_enlarger(times), gray.convert('RGB')
+    upscaler, rgb = torch_upscaler(times), gray.convert('RGB')
     pixels = np.asarray(rgb).astype(np.float32) / 255
-    whole = enlarger.enlarge_pixels(pixels, side=1000)
+    whole = upscaler.upscale_pixels(pixels, side=1000)
     assert whole.shape == (67 * times, 91 * times, 3) and np.ptp(whole, axis=2).max() < 1e-3
     for side in (13, 32):
-        assert np.abs(enlarger.enlarge_pixels(pixels, side=side) - whole).max() < 1e-5
+        assert np.abs(upscaler.upscale_pixels(pixels, side=side) - whole).max() < 1e-5
     for size in ((1, 1), (1, 300), (3, 2)):
-        assert enlarger.enlarge_pixels(np.asarray(rgb.resize(size))).shape == (size[1] * times, size[0] * times, 3)
+        assert upscaler.upscale_pixels(np.asarray(rgb.resize(size))).shape == (size[1] * times, size[0] * times, 3)
     for level in (0, 128, 255):  # what is even stays even, black and white too
-        assert np.abs(enlarger.enlarge_pixels(np.full((20, 30, 3), level, np.uint8)).astype(int) - level).max() <= 3
+        assert np.abs(upscaler.upscale_pixels(np.full((20, 30, 3), level, np.uint8)).astype(int) - level).max() <= 3
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
 )
 def test_what_enlarges_nothing_is_refused(name, words):
     with pytest.raises(BadInput, match=words):
-        torch_enlarger(name)
+        torch_upscaler(name)
 
 
 def test_refusals_are_one_line(gray, tmp_path):
@@ -136,7 +136,7 @@ def test_one_may_train_ones_own(photos, gray, tmp_path):
     )
     settings = json.loads((tmp_path / 'run' / 'settings.json').read_text())
     assert settings['args']['times'] == 4 and settings['callbacks'][0][1]['args']['ni'] == 2
-    assert list(pd.read_csv(tmp_path / 'run' / 'floors.csv', index_col=0).index) == ['bicubic', 'truth']
+    assert list(pd.read_csv(tmp_path / 'run' / 'baselines.csv', index_col=0).index) == ['bicubic', 'truth']
     assert (
         Image.open(tmp_path / 'run' / 'samples' / 'epoch-0001.jpg').size[0] > 100
         and (tmp_path / 'run' / 'curves.png').exists()
@@ -145,10 +145,10 @@ def test_one_may_train_ones_own(photos, gray, tmp_path):
     colorlab('colorize', tmp_path / 'g.png', '--out', tmp_path / 'out', '--upscale', tmp_path / 'run')
     assert (
         Image.open(tmp_path / 'out' / 'g.png').size == (364, 268)
-        and read_mark(tmp_path / 'out' / 'g.png')['enlarged_by'] == 'run'
+        and read_provenance(tmp_path / 'out' / 'g.png')['enlarged_by'] == 'run'
     )
     with pytest.raises(BadInput, match='enlarges nothing'):
-        torch_enlarger(tmp_path / 'run' / 'disc.safetensors')
+        torch_upscaler(tmp_path / 'run' / 'disc.safetensors')
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_network_and_space_must_fit(arch, space, words, tmp_path):
     plan = lambda wanted: plan_run(Run(tmp_path / 'no'), dict(data='sample', size=32) | wanted)
     if words:
         with pytest.raises(BadInput, match=words):
-            plan(network(arch, space))
+            plan(network_settings(arch, space))
     else:
         with pytest.raises(BadInput, match='1, 16, 16.* and not .*1, 32, 32'):
             plan(dict(arch=arch, space=space, args=dict(times=2)))

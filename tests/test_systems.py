@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from colorlab.images import BadInput
-from colorlab.models import build, load_model, predict
+from colorlab.models import create_model, load_model, predict
 from colorlab.training import train
-from colorlab.unet import REPORTS, report
+from colorlab.unet import REPORT_GENERATORS, report_generator
 
 MILLIONS = {
     'r0-lab-gan': 1.670,
@@ -24,13 +24,13 @@ SMALLER = {'colorlab.koala:Koala': dict(nf=8, classifier='tf_efficientnet_lite0'
 
 
 def on_meta(name, **args):
-    how = report(name, **args)
+    how = report_generator(name, **args)
     with torch.device('meta'):
-        return build(how['arch'], how['args']), how
+        return create_model(how['arch'], how['args']), how
 
 
 def test_every_generator_of_the_reports_is_named():
-    assert {r['row'] for r in REPORTS.values()} == {
+    assert {r['row'] for r in REPORT_GENERATORS.values()} == {
         'R0.5',
         'R0.11',
         'R1.3',
@@ -41,10 +41,10 @@ def test_every_generator_of_the_reports_is_named():
         'R4.4',
         'R4.7',
     }
-    assert set(MILLIONS) == set(REPORTS)
+    assert set(MILLIONS) == set(REPORT_GENERATORS)
 
 
-@pytest.mark.parametrize('name', REPORTS)
+@pytest.mark.parametrize('name', REPORT_GENERATORS)
 def test_report_is_built_as_described(name):
     model, how = on_meta(name)
     size, ni, no = how['size'], how['args']['ni'], how['args']['no']
@@ -52,7 +52,7 @@ def test_report_is_built_as_described(name):
     assert model.eval()(torch.zeros(1, ni, 1, 77, device='meta')).shape == (1, no, 1, 77)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(MILLIONS[name], abs=0.0005)
     for space, channels in (('lab', (1, 2)), ('rgb', (1, 3)), ('rgb3', (3, 3))):
-        args = report(name, space)['args']
+        args = report_generator(name, space)['args']
         assert (args['ni'], args['no']) == channels
         on_meta(name, space=space)
 
@@ -62,13 +62,13 @@ def test_the_generator_of_pix2pix_has_54_million_parameters():
     assert sum(p.numel() for p in model.parameters()) == 54_414_531  # 54.414 million, as in its authors' code
 
 
-@pytest.mark.parametrize('name', REPORTS)
+@pytest.mark.parametrize('name', REPORT_GENERATORS)
 def test_report_learns_at_its_size(name):
     "Fewer channels, the full depth, a few steps."
-    nf = REPORTS[name]['args'].get('nf', 32) // 8
-    how = report(name, **SMALLER.get(REPORTS[name]['arch'], dict(nf=nf)))
+    nf = REPORT_GENERATORS[name]['args'].get('nf', 32) // 8
+    how = report_generator(name, **SMALLER.get(REPORT_GENERATORS[name]['arch'], dict(nf=nf)))
     torch.manual_seed(42)
-    model, size = build(how['arch'], how['args']), how['size']
+    model, size = create_model(how['arch'], how['args']), how['size']
     y = torch.full((2, how['args']['no'], size, size), 0.3)
     x = torch.linspace(-1, 1, size).expand(2, how['args']['ni'], size, size)
     opt, losses = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-3), []

@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 # %% ../nbs/extras/40_cli.ipynb #d23e0a15
-@app.command()
+@app.command('demo')
 def demo_command(
     out: Annotated[Path, typer.Option(help='Folder for the run, the colored photos and the page.')] = Path('demo'),
     fresh: Annotated[
@@ -53,7 +53,7 @@ def demo_command(
     if fresh or not page.exists():  # a finished demo is shown at once
         from colorlab.demo import run_demo
 
-        demo_command(out, fresh, **given_options(epochs=epochs, size=size))
+        run_demo(out, fresh, **given_options(epochs=epochs, size=size))
     typer.echo(f'look at {page}')
     if browser:
         open_page(page)
@@ -66,7 +66,7 @@ def open_page(page: Path):
     typer.launch(str(page))
 
 # %% ../nbs/extras/40_cli.ipynb #6cce7728
-@app.command()
+@app.command('train')
 def train_command(
     out: Annotated[
         Path | None, typer.Option(help='Folder of the run: settings, history, samples, checkpoints, model.')
@@ -187,11 +187,11 @@ def train_command(
     taught = {arch: name for name, (_, arch, init) in NETWORKS.items() if init}.get(wanted.get('arch'))
     if taught and not resume and not wanted['init'] and not warm_start:
         typer.echo(f'{wanted["arch"]} begins with random weights, --arch {taught} with pretrained ones')
-    learn = train_command(out, resume=resume, device=device, **wanted)
+    learn = train(out, resume=resume, device=device, **wanted)
     typer.echo(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
 
 # %% ../nbs/extras/40_cli.ipynb #925b8b95
-@app.command()
+@app.command('colorize')
 def colorize_command(
     paths: Annotated[list[Path], typer.Argument(help='Photos, and folders of photos with all their subfolders.')],
     out: Annotated[Path, typer.Option(help='Folder for the results; names and subfolders stay.')],
@@ -292,7 +292,7 @@ def export_command(
     )
 
 # %% ../nbs/extras/40_cli.ipynb #3acea7c0
-@app.command()
+@app.command('evaluate')
 def evaluate_command(
     what: Annotated[
         list[Path],
@@ -356,13 +356,13 @@ def evaluate_command(
 
         return entrants
 
-    table, notes = evaluate_command(
+    table, notes = evaluate(
         [maker(w) for w in what], absolute_source(data), out, size, squash, perceptual, listing
     )
     typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out / "report.html"}']))
 
 # %% ../nbs/extras/40_cli.ipynb #c5e93671
-@app.command()
+@app.command('compare')
 def compare_command(
     data: Annotated[
         str,
@@ -419,7 +419,7 @@ def compare_command(
     if not all('=' in p for p in part or []):
         raise BadInput('--part wants NAME=PATTERN')
     systems = (full_grid if full else one_at_a_time)(**choices)
-    tables = compare_command(
+    tables = compare_systems(
         absolute_source(data),
         out,
         systems,
@@ -437,7 +437,7 @@ def compare_command(
     typer.echo(f'look at {out / "report.html"}')
 
 # %% ../nbs/extras/40_cli.ipynb #48867da1
-@app.command()
+@app.command('doctor')
 def doctor_command(
     data: Annotated[str, typer.Argument(help='A folder of photos, or a known set as in `colorlab train --data`.')],
     out: Annotated[Path | None, typer.Option(help='Write what was found as a page with pictures.')] = None,
@@ -465,7 +465,7 @@ def doctor_command(
         raise typer.Exit(1)
 
 # %% ../nbs/extras/40_cli.ipynb #eabc721e
-@app.command()
+@app.command('inspect')
 def inspect_command(
     file: Annotated[Path, typer.Argument(help='A photo.')],
     as_json: Annotated[bool, typer.Option('--json', help='For programs.')] = False,

@@ -22,7 +22,7 @@ study_commands = typer.Typer(
 )
 
 # %% ../nbs/extras/39_cli_study.ipynb #99f84221
-@study_commands.command()
+@study_commands.command('build')
 def study_build(
     truth: Annotated[Path, typer.Option(help='Folder of the real color photos.')],
     model: Annotated[
@@ -93,7 +93,7 @@ def study_build(
     )
 
 
-@study_commands.command()
+@study_commands.command('serve')
 def study_serve(
     folder: Annotated[Path, typer.Argument(help='A study, as build makes it.')],
     host: Annotated[
@@ -107,7 +107,7 @@ def study_serve(
     serve_study(folder, **given_options(host=host, port=port))
 
 
-@study_commands.command()
+@study_commands.command('analyze')
 def study_analyze(
     folder: Annotated[Path, typer.Argument(help='A study with its key.json, or a key alone.')],
     answers: Annotated[
@@ -122,13 +122,13 @@ def study_analyze(
     from colorlab.analysis import summary_paragraph
     from colorlab.answers import analyze, answer_files, read_key, write_study_report
 
-    found = study_analyze(read_key(folder), answers or answer_files(folder))
+    found = analyze(read_key(folder), answers or answer_files(folder))
     typer.echo(summary_paragraph(found))
     if out:
         typer.echo(f'look at {write_study_report(found, out)}')
 
 
-@study_commands.command()
+@study_commands.command('export')
 def study_export(
     folder: Annotated[Path, typer.Argument(help='A study that was served.')],
     out: Annotated[Path, typer.Option(help='The CSV file to make.')],
@@ -139,7 +139,7 @@ def study_export(
     typer.echo(f'{export_answers(folder, out)} answers in {out}')
 
 
-@study_commands.command()
+@study_commands.command('forget')
 def study_forget(
     where: Annotated[Path, typer.Argument(help='A study, a database, a CSV file, or a folder of them.')],
     rater: Annotated[str, typer.Argument(help='The code that the rater saw at the end.')],

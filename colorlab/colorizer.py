@@ -130,7 +130,7 @@ class Colorizer:
     )  # at the photo: each at how many times `size`, whether in a mirror, and how far stretched (see `stretch_contrast`); the answers' mean counts
 
     @classmethod
-    def load(
+    def from_pretrained(
         cls,
         name='lite',  # see `find_model`
     ) -> 'Colorizer':

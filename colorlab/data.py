@@ -150,7 +150,7 @@ class Manifest:
             self.table.to_csv(part, index=False)
 
     @classmethod
-    def from_pretrained(cls, path, folder):
+    def load(cls, path, folder):
         "Read back what `save` wrote."
         return cls(Path(folder), pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False))
 

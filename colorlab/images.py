@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, select_autoescape
@@ -163,7 +164,7 @@ def atomic_write(
 ):
     "Give a temporary path in the same folder; rename it to `path` if all went well, remove it if not."
     path = Path(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    part = path.with_name(f'.{crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part')  # short, however long the name
     try:
         part.touch()
         mode = part.stat().st_mode  # what this user gives new files; some libraries would hide them from others

@@ -40,7 +40,7 @@ def own_cache(tmp_path_factory):
 warm = multiprocessing.get_context(
     'forkserver'
 )  # has imported what most commands import, which takes longer than most of them
-warm.set_forkserver_preload(['colorlab.cli', 'colorlab.learner'])
+warm.set_forkserver_preload(['colorlab.cli', 'colorlab.training'])
 
 
 def command(args, where, env, out, err):

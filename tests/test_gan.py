@@ -48,7 +48,7 @@ def test_any_encoder_of_timm_fills_a_unet_and_a_discriminator(monkeypatch):
     from colorlab import unet
 
     monkeypatch.setattr(
-        unet, 'downloaded', lambda name, instead, **how: timm.create_model(name, **how)
+        unet, 'pretrained_timm', lambda name, instead, **how: timm.create_model(name, **how)
     )  # without a network
     for model in (
         unet.TimmUNet(encoder='efficientnet_b0'),

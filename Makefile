@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test lessons clean
+.PHONY: demo test test-lowest lessons clean
 
 demo: .venv/demo
 	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
@@ -11,11 +11,15 @@ demo: .venv/demo
 test: .venv/dev
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" tests/run
 
+# the tests with the lowest versions that settings.ini allows, in a second environment
+test-lowest: .venv-lowest/dev
+	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" tests/run
+
 lessons: .venv/dev  # run every lesson in a fresh kernel and keep its outputs
 	@.venv/bin/python tests/save_outputs.py $(LESSON)
 
 clean:
-	rm -rf .venv demo build dist *.egg-info
+	rm -rf .venv .venv-lowest demo build dist *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colorlab needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -30,3 +34,10 @@ clean:
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
 	$(PIP) -e '.[heic,icc,onnx,perceptual,study,dev]'
 	@touch $@ .venv/demo
+
+.venv-lowest/dev: $(MADE_FROM)
+	@echo "installing the lowest versions into .venv-lowest ..."
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install -q --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,icc,onnx,perceptual,study,dev]'
+	@touch $@

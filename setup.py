@@ -23,10 +23,15 @@ setup(
         'Topic :: Multimedia :: Graphics',
         'Programming Language :: Python :: 3',
     ],
-    # The photos lie in data/sample, where a reader of the repository looks for them, and ride in the wheel as colorlab/sample.
+    # The photos lie in data/sample, where a reader of the repository looks for them;
+    # they ride in the wheel as colorlab/sample.
     packages=['colorlab', 'colorlab.assets', 'colorlab.sample'],
     package_dir={'colorlab': cfg['lib_path'], 'colorlab.sample': 'data/sample'},
-    package_data={'colorlab.assets': ['*'], 'colorlab.sample': ['*.csv', '*.md', '*/*.jpg']},
+    package_data={
+        'colorlab': ['py.typed', '*.pyi'],
+        'colorlab.assets': ['*'],
+        'colorlab.sample': ['*.csv', '*.md', '*/*.jpg'],
+    },
     install_requires=cfg['requirements'].split(),
     extras_require={
         name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'dev')

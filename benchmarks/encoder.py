@@ -1,4 +1,6 @@
-"""Our U-Net over a pretrained encoder against fastai's DynamicUnet over the same encoder and weights, for the same seconds of training.
+"""Our U-Net over a pretrained encoder against fastai's DynamicUnet over the same encoder and weights.
+
+Both train for the same seconds.
 
 python benchmarks/encoder.py [SECONDS [SIZE]]
 """
@@ -49,7 +51,10 @@ def ours(size):
 
 
 def learn(make, seed, seconds, size, bs=14, lr=4e-3, encoder_lr_mult=0.3):
-    "Train for so many seconds of processor time (other programs then do not count) on the sample, the learning rate rising and falling with the clock; scores on its validation photos."
+    """Train on the sample for some seconds of processor time (other programs do not count); scores on its validation photos.
+
+    The learning rate rises and falls with the clock.
+    """
     torch.manual_seed(seed)
     model, dls = make(size), photo_loaders(make_manifest(sample_folder()), size=size, bs=bs, seed=seed)
     steps, done = 0, 0.0
@@ -85,6 +90,7 @@ if __name__ == '__main__':
         for name, make in (('TimmUNet', ours), ('DynamicUnet', FastaiUNet)):
             steps, millions, s = learn(make, seed, seconds, size)
             print(
-                f'seed {seed}  {name:12} {millions:5.1f} M parameters {steps:4} steps  PSNR {s.psnr:.2f} dB  ab-RMSE {s.ab_rmse:.2f}  colorfulness {s.colorfulness:.1f}',
+                f'seed {seed}  {name:12} {millions:5.1f} M parameters {steps:4} steps  PSNR {s.psnr:.2f} dB  '
+                f'ab-RMSE {s.ab_rmse:.2f}  colorfulness {s.colorfulness:.1f}',
                 flush=True,
             )

@@ -1,4 +1,5 @@
-"""A whole GAN step, generator and discriminator: the textbook's loop in float32, and colorlab's learner with its adversary, epoch by epoch in turn.
+"""A whole GAN step, generator and discriminator: the textbook's loop in float32, and colorlab's learner
+with its adversary, epoch by epoch in turn.
 
 python benchmarks/gan.py                           # on a CPU
 python benchmarks/gan.py cuda 989                  # on a GPU whose bf16 peak is 989 TFLOP/s
@@ -97,8 +98,10 @@ def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
         fit_epochs(learn, settings, 0)
     n, t = dls.train.n, {k: np.median(v[1:]) for k, v in turns.seconds.items()}
     print(
-        f'{name}, {size} px, batches of {bs}: textbook in float32 {n / t["textbook"]:7.1f} photos/s; colorlab, {best["precision"]}, channels last {n / t["learner"]:7.1f}: '
-        f'{t["textbook"] / t["learner"]:.2f}×; reading alone {n / t["input"]:.0f}; 10,000 photos in {10_000 * t["learner"] / n / 60:.1f} min',
+        f'{name}, {size} px, batches of {bs}: textbook in float32 {n / t["textbook"]:7.1f} photos/s; '
+        f'colorlab, {best["precision"]}, channels last {n / t["learner"]:7.1f}: '
+        f'{t["textbook"] / t["learner"]:.2f}×; reading alone {n / t["input"]:.0f}; '
+        f'10,000 photos in {10_000 * t["learner"] / n / 60:.1f} min',
         end='',
     )
     if device == 'cuda':

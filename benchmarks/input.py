@@ -2,7 +2,8 @@
 
     python benchmarks/input.py [SIZE [PHOTOS [ROUNDS]]]
 
-Processor time is counted, for other work on the machine must not be; the disk's own writing, behind the program's back, is not in it.
+Processor time is counted, so that other work on the machine is not; what the operating system writes to disk
+by itself is not in it.
 """
 
 import os
@@ -16,15 +17,15 @@ if hasattr(os, 'sched_setaffinity'):
     os.sched_setaffinity(0, {0})
 tmp = Path(tempfile.mkdtemp())
 os.environ['COLORLAB_CACHE'] = str(tmp / 'cache')
-import numpy as np
-import torch
-from PIL import Image
-from skimage.color import rgb2lab
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+from skimage.color import rgb2lab  # noqa: E402
 
-from colorlab.data import scan
-from colorlab.images import open_photo, photo_files, sample_folder
-from colorlab.lab import LAB
-from colorlab.loaders import PhotoLoader, cache_photos
+from colorlab.data import scan  # noqa: E402
+from colorlab.images import open_photo, photo_files, sample_folder  # noqa: E402
+from colorlab.lab import LAB  # noqa: E402
+from colorlab.loaders import PhotoLoader, cache_photos  # noqa: E402
 
 torch.set_num_threads(1)
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256

@@ -1,4 +1,6 @@
-"""Seconds of a training step: a pix2pix-size U-Net in float32 and with the best settings; what keeping memory saves; and what the learner adds to a plain loop.
+"""Seconds of a training step: a pix2pix-size U-Net in float32 and with the best settings.
+
+Also what keeping memory saves, and what the learner adds to a plain loop.
 
 python benchmarks/step.py
 """
@@ -7,7 +9,6 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -107,7 +108,8 @@ def memory_side_by_side(rounds=3):
                 process.join()
         (fresh, fresh_system), (kept, kept_system) = (np.median(t, 0) for t in times.values())
         print(
-            f"lite, {size} px: {fresh:.2f} s of processor a step, {fresh_system:.2f} of it the system's; memory kept: {kept:.2f} s, {kept_system:.2f}: {fresh / kept:.2f}×"
+            f"lite, {size} px: {fresh:.2f} s of processor a step, {fresh_system:.2f} of it the system's; "
+            f'memory kept: {kept:.2f} s, {kept_system:.2f}: {fresh / kept:.2f}×'
         )
 
 
@@ -147,7 +149,8 @@ def overhead(arch, model, epochs, size):
         fit_epochs(learn, settings, 0)
     ratio = np.median(np.array(timer.learner[1:]) / np.array(timer.plain[1:]))
     print(
-        f'{arch:22} {size} px: learner {np.median(timer.learner[1:]):5.2f} s an epoch, plain loop {np.median(timer.plain[1:]):5.2f} s: {100 * (ratio - 1):+.1f} %'
+        f'{arch:22} {size} px: learner {np.median(timer.learner[1:]):5.2f} s an epoch, '
+        f'plain loop {np.median(timer.plain[1:]):5.2f} s: {100 * (ratio - 1):+.1f} %'
     )
 
 

@@ -44,7 +44,8 @@ def learn(times, photos, out, noise=0.04, epochs=20):
     )
     last = Run(out).history().iloc[-1]
     print(
-        f'{machine_name()}, {torch.get_num_threads()} threads: PSNR {last.psnr:.2f} dB, bicubic {Run(out).baselines().psnr["bicubic"]:.2f}, {last.seconds:.0f} s'
+        f'{machine_name()}, {torch.get_num_threads()} threads: PSNR {last.psnr:.2f} dB, '
+        f'bicubic {Run(out).baselines().psnr["bicubic"]:.2f}, {last.seconds:.0f} s'
     )
 
 
@@ -106,7 +107,8 @@ def score(photos, names):
         for how, t in pd.DataFrame(table, columns=['how', 'ours', 'bicubic']).groupby('how', sort=False):
             gain, low, high = paired_interval(t.ours, t.bicubic)
             print(
-                f'  {how:26} {t.ours.mean():.2f} dB, bicubic {t.bicubic.mean():.2f}: {gain:+.2f} ({low:+.2f}..{high:+.2f}), better on {(t.ours > t.bicubic).mean():.0%}'
+                f'  {how:26} {t.ours.mean():.2f} dB, bicubic {t.bicubic.mean():.2f}: {gain:+.2f} '
+                f'({low:+.2f}..{high:+.2f}), better on {(t.ours > t.bicubic).mean():.0%}'
             )
 
 

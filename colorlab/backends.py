@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODEL_SUFFIXES', 'file_sha256', 'verify_checksum', 'assets_folder', 'local_model', 'is_hub_name', 'find_model',
-           'hub_errors', 'download_model', 'provenance', 'Backend', 'TorchModel', 'module_backend', 'torch_backend',
-           'read_onnx_header', 'onnx_backend']
+           'hub_errors', 'download_model', 'provenance', 'weights_sha256', 'Backend', 'TorchModel', 'module_backend',
+           'torch_backend', 'read_onnx_header', 'onnx_backend']
 
 # %% ../nbs/extras/31_backends.ipynb #4285d31c
 import hashlib
@@ -126,6 +126,14 @@ def provenance(
     else:
         model = path.stem if path.stem != 'model' else path.resolve().parent.name  # of a run, its folder
     return dict(model=model, sha256=header.get('sha256') or file_sha256(path))
+
+# %% ../nbs/extras/31_backends.ipynb #64d4423b
+def weights_sha256(model) -> str:  # 64 hexadecimal digits
+    "A checksum of the weights of a network in memory, whatever device they are on."
+    digest = hashlib.sha256()
+    for name, weight in model.state_dict().items():
+        digest.update(name.encode() + weight.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 # %% ../nbs/extras/31_backends.ipynb #b9b2984e
 class Backend(NamedTuple):

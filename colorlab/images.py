@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'BadInput', 'sample_folder', 'photo_files', 'image_errors', 'register_heic', 'open_photo',
-           'open_small', 'img_to_rgb', 'rgb_to_img', 'show_strip', 'atomic_write', 'jpeg_data_uri', 'write_page',
-           'figure_svg']
+           'open_small', 'img_to_rgb', 'rgb_to_img', 'show_strip', 'atomic_write', 'progress_bar', 'jpeg_data_uri',
+           'write_page', 'figure_svg']
 
 # %% ../nbs/01_images.ipynb #5e8a7d89
 import base64
 import io
 import os
+import sys
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -176,6 +177,20 @@ def atomic_write(
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+# %% ../nbs/01_images.ipynb #576563f9
+def progress_bar(
+    iterable=None,  # what to go through; None: call `update` yourself
+    **kwargs,  # as for `tqdm`: `total`, `desc`, `unit`, `delay`, `leave` …
+):  # a `tqdm`
+    "tqdm's progress bar, silent where standard error is no terminal and this is no notebook."
+    from fastcore.imports import in_notebook
+    from tqdm.auto import tqdm
+
+    stream = kwargs.get('file') or sys.stderr
+    if not (in_notebook() or (stream and stream.isatty())):
+        kwargs.setdefault('disable', True)
+    return tqdm(iterable, **kwargs)
 
 # %% ../nbs/01_images.ipynb #8987dce5
 def jpeg_data_uri(

@@ -57,7 +57,10 @@ def command(args, where, env, out, err):
 
 
 def colorlab(*args, check=True, cwd='.', **own):
-    "Run the command as a user would; the finished process. With an environment or limits of its `own` it imports everything anew."
+    """Run the command as a user would; the finished process.
+
+    With an environment or limits of its `own` it imports everything anew.
+    """
     args = [*map(str, args)]
     if own:
         done = subprocess.run(

@@ -54,5 +54,7 @@ def run(path):
 
 
 if __name__ == '__main__':
-    for path in [Path(p).resolve() for p in sys.argv[1:]] or sorted((root / 'nbs').glob('*.ipynb')):
-        run(path)  # those of nbs/train take long: name them
+    named = [Path(p).resolve() for p in sys.argv[1:]]
+    lessons = [*sorted((root / 'nbs').glob('*.ipynb')), *sorted((root / 'nbs' / 'extras').glob('*.ipynb'))]
+    for path in named or lessons:  # those of nbs/train take long: name them
+        run(path)

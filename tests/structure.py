@@ -13,11 +13,22 @@ from pathlib import Path
 import pytest
 
 root = Path(__file__).parents[1]
-course = sorted((root / 'nbs').glob('*.ipynb'))
+sys.path.insert(0, str(root / 'benchmarks'))
+from density import code_lines, without_docstring  # noqa: E402
+
+course = sorted((root / 'nbs').glob('[0-9]*.ipynb'))
 extras = sorted((root / 'nbs' / 'extras').glob('*.ipynb'))
-lessons = course + extras
-all_notebooks = sorted((root / 'nbs').rglob('*.ipynb'))
-names = [p.stem.split('_', 1)[1] for p in lessons]
+final = sorted((root / 'nbs' / 'train').glob('*.ipynb'))
+all_notebooks = course + extras + final
+lessons = [p for p in course + extras if p.stem != '00_start']  # the first one only shows what the others build
+
+
+def module_of(path):
+    return path.stem.split('_', 1)[1]
+
+
+names = [module_of(p) for p in lessons]
+sources = {name: root / 'colorlab' / f'{name}.py' for name in names}
 config = ConfigParser()
 config.read(root / 'settings.ini')
 cfg = config['DEFAULT']
@@ -42,25 +53,72 @@ def test_exports_and_notebooks_are_in_step(tmp_path):
 
 @pytest.mark.parametrize('path', lessons, ids=names)
 def test_module_is_named_like_its_notebook(path):
-    assert f'#| default_exp {path.stem.split("_", 1)[1]}' in cells(path, 'code')
-    assert (root / 'colorlab' / f'{path.stem.split("_", 1)[1]}.py').exists()
+    assert f'#| default_exp {module_of(path)}' in cells(path, 'code')
+    assert sources[module_of(path)].exists()
+
+
+def own_imports(source):
+    "The (module, names) that a piece of code imports from colorlab's own modules."
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or '').startswith('colorlab.')):
+            yield node.module.split('.')[-1], [alias.name for alias in node.names]  # nbdev writes .lab for colorlab.lab
 
 
 @pytest.mark.parametrize('name', names)
 def test_imports_run_downward_and_name_what_they_take(name):
-    tree = ast.parse((root / 'colorlab' / f'{name}.py').read_text())
     above = names[: names.index(name)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (
-            node.level or (node.module or '').startswith('colorlab')
-        ):  # nbdev writes .lab for colorlab.lab
-            assert node.module.split('.')[-1] in above, f'{name} imports {node.module}, a later lesson'
-            assert all(a.name != '*' for a in node.names), f'{name} imports everything from {node.module}'
+    for module, taken in own_imports(sources[name].read_text()):
+        assert module in above, f'{name} imports {module}, a later lesson'
+        assert '*' not in taken, f'{name} imports everything from {module}'
+
+
+@pytest.mark.parametrize('path', course, ids=module_of)
+def test_the_course_imports_nothing_from_the_extras(path):
+    allowed = {module_of(p) for p in course}
+    for cell in cells(path, 'code'):
+        lines = ['' if line.lstrip().startswith(('!', '%')) else line for line in cell.splitlines()]
+        for module, _ in own_imports('\n'.join(lines)):
+            assert module in allowed, f'{path.name} imports {module}, which is an extra'
+
+
+def test_no_name_is_defined_in_two_modules():
+    where = {}
+    for name, file in sources.items():
+        for node in ast.parse(file.read_text()).body:
+            targets = [node] if hasattr(node, 'name') else getattr(node, 'targets', [])
+            for target in targets:
+                found = (
+                    [target.name] if hasattr(target, 'name') else [n.id for n in ast.walk(target) if hasattr(n, 'id')]
+                )
+                for one in set(found) - {'__all__'}:
+                    where.setdefault(one, set()).add(name)
+    assert not {one: at for one, at in where.items() if len(at) > 1}
+
+
+@pytest.mark.parametrize('name', names)
+def test_module_is_short_and_its_lines_are(name):
+    source = sources[name].read_text()
+    assert len(source.splitlines()) <= 450, 'one idea a module, about 400 lines'
+    assert max(map(len, code_lines(source))) <= 120
+
+
+def test_lines_of_code_are_short_on_average():
+    lines = [line for file in sources.values() for line in code_lines(file.read_text())]
+    assert sum(map(len, lines)) / len(lines) <= 48
+
+
+@pytest.mark.parametrize('path', lessons, ids=names)
+def test_exported_cells_are_short_or_say_why_not(path):
+    for cell in cells(path, 'code'):
+        if cell.startswith('#| export') and len(cell.splitlines()) > 30:
+            assert '# long: ' in cell, (
+                f'{path.name}: an exported cell of {len(cell.splitlines())} lines gives no reason'
+            )
 
 
 @pytest.mark.parametrize('name', names)
 def test_opencv_is_not_needed_to_import(name):
-    tree = ast.parse((root / 'colorlab' / f'{name}.py').read_text())
+    tree = ast.parse(sources[name].read_text())
     taken = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names} | {
         n.module for n in tree.body if isinstance(n, ast.ImportFrom)
     }
@@ -102,8 +160,18 @@ def test_metadata_agree():
         assert project['tool']['nbdev'][key] == cfg[key]
 
 
-def test_every_exported_function_has_a_docstring():
-    for name in names:
-        for node in ast.parse((root / 'colorlab' / f'{name}.py').read_text()).body:
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_'):
-                assert ast.get_docstring(node), f'{name}.{node.name} says nothing about itself'
+@pytest.mark.parametrize('name', names)
+def test_every_public_function_class_and_method_has_a_docstring(name):
+    assert not without_docstring(ast.parse(sources[name].read_text()))
+
+
+def test_the_face_of_the_package():
+    "Its names are those of the stub file, and come from where that says."
+    import colorlab
+
+    stub = ast.parse((root / 'colorlab' / '__init__.pyi').read_text())
+    promised = {a.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for a in node.names}
+    assert set(colorlab.__all__) == set(promised) <= set(dir(colorlab))
+    for name, module in promised.items():
+        assert getattr(colorlab, name).__module__ == f'colorlab.{module}', name
+    assert (root / 'colorlab' / 'py.typed').exists()

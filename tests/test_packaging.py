@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from conftest import root
 
-FIND = 'from colorlab.images import sample_folder, photo_files; import colorlab; f = sample_folder(); print(colorlab.__file__); print(f, len(photo_files(f)))'
+FIND = """
+import colorlab
+from colorlab.images import photo_files, sample_folder
+print(colorlab.__file__)
+print(sample_folder(), len(photo_files(sample_folder())))
+"""
 
 
 @pytest.fixture(scope='module')

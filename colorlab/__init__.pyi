@@ -1,0 +1,11 @@
+from .colorizer import Colorizer as Colorizer
+from .colorizer import Hint as Hint
+from .evaluation import evaluate as evaluate
+from .finetune import fine_tune as fine_tune
+from .images import BadInput as BadInput
+from .loaders import photo_loaders as photo_loaders
+from .recipes import color_learner as color_learner
+from .recipes import list_models as list_models
+from .training import train as train
+
+__version__: str

@@ -24,40 +24,55 @@ from .lab import AB_MAX, L_MID, join_lab, lab_f, lab_to_rgb, srgb_to_linear
 
 # %% ../nbs/extras/27_augment.ipynb #bf09fe3b
 class SimulatedHints(Callback):
-    "Give some of the training photos hints out of their own truth."
+    "Give some of the training photos hints out of their own truth (R4.16)."
 
     run_valid = False
 
-    def __init__(self, share: float = 0.5, p: float = 0.15):  # of the photos that get any; of stopping after each
-        self.share, self.p = share, p
+    def __init__(
+        self,
+        share: float = 0.5,  # of the photos that get any
+        p: float = 0.15,  # probability of stopping after each hint: 1/p hints on average
+    ):
+        self.share = share
+        self.p = p
 
     def before_batch(self):
+        "Three more channels for `x`: see `hint_planes`."
         x, y = self.xb[0], self.yb[0]
         h, w = x.shape[-2:]
-        small = F.avg_pool2d(y, 3, 1, 1).cpu().numpy() * AB_MAX  # what a square says
-        planes = [
-            hint_planes([(i, j, *ab[:, i, j]) for i, j in self.points(h, w)], (h, w), np.random.randint(1, 4))
-            for ab in small
-        ]
+        colors = F.avg_pool2d(y, 3, 1, 1).cpu().numpy() * AB_MAX  # the mean of 3 × 3 pixels
+        planes = []
+        for ab in colors:
+            hints = [(row, column, *ab[:, row, column]) for row, column in self.points(h, w)]
+            planes.append(hint_planes(hints, (h, w), np.random.randint(1, 4)))
         self.learn.xb = (torch.cat([x, torch.from_numpy(np.stack(planes)).to(x)], 1),)
 
-    def points(self, h, w):
+    def points(self, h: int, w: int):  # (row, column) each
+        "Places at random in a picture of height h and width w; for a part of the pictures there are none."
         n = np.random.geometric(self.p) if np.random.random() < self.share else 0
         return zip(np.random.randint(0, h, n), np.random.randint(0, w, n))
 
 # %% ../nbs/extras/27_augment.ipynb #f81901ef
-def random_between(low: float, high: float, like):  # (N, 1, 1, 1)
-    "A number by lot for each picture of a batch."
+def random_between(
+    low: float,
+    high: float,
+    like,  # tensor (N, …)
+):  # (N, 1, 1, 1), on the same device
+    "A number at random for each picture of a batch."
     return torch.rand(len(like), 1, 1, 1, device=like.device) * (high - low) + low
 
 
-def orthochromatic(L, ab):
+def orthochromatic(
+    L,  # (N, 1, H, W) in −1..1; so in all steps below
+    ab,  # (N, 2, H, W) in −1..1
+):  # (N, 1, H, W) in −1..1
     "As a film saw that was blind to red: red lips and freckles dark, blue skies white. (Before about 1930.)"
     linear = srgb_to_linear(lab_to_rgb(join_lab(L, ab)).clip(0, 1))
-    Y = (linear * linear.new_tensor([0.0, 0.45, 0.55])[:, None, None]).sum(1, keepdim=True)
+    sensitivity = linear.new_tensor([0.0, 0.45, 0.55])[:, None, None]
+    Y = (linear * sensitivity).sum(1, keepdim=True)
     return (116 * lab_f(Y) - 16) / L_MID - 1
 
-
+# %% ../nbs/extras/27_augment.ipynb #a51ea8dc
 def blur(L, ab=None):
     "A simple lens, or a small print enlarged."
     small = F.interpolate(L, scale_factor=random.uniform(0.3, 0.8), mode='bilinear', antialias=True)
@@ -67,20 +82,22 @@ def blur(L, ab=None):
 def add_grain(L, ab=None):
     "The silver of the film, or the noise of a scanner: fine or coarse."
     h, w = (round(s * random.uniform(0.5, 1)) for s in L.shape[-2:])
-    grain = F.interpolate(torch.randn(len(L), 1, h, w, device=L.device), size=L.shape[-2:], mode='bilinear')
-    return (L + grain * random_between(0.02, 0.2, L)).clip(-1, 1)
+    noise = torch.randn(len(L), 1, h, w, device=L.device)
+    noise = F.interpolate(noise, size=L.shape[-2:], mode='bilinear')
+    return (L + noise * random_between(0.02, 0.2, L)).clip(-1, 1)
 
 
 def fade(L, ab=None):
     "Less contrast, somewhere between the old black and the old white; a bent curve."
-    t, width = ((L + 1) / 2).clip(0, 1) ** random_between(-0.6, 0.6, L).exp(), random_between(0.4, 1, L)
+    t = ((L + 1) / 2).clip(0, 1) ** random_between(-0.6, 0.6, L).exp()
+    width = random_between(0.4, 1, L)
     return (t * width + random_between(0, 1, L) * (1 - width)) * 2 - 1
 
 
 def jpeg_artifacts(L, ab=None):
     "Blocks and rings of a JPEG that was saved too small."
-    bytes_ = ((L + 1) * 127.5).round().clip(0, 255).to(torch.uint8).cpu()
-    return torch.stack([jpeg(b, random.randint(15, 60)) for b in bytes_]).to(L) / 127.5 - 1
+    pixels = ((L + 1) * 127.5).round().clip(0, 255).to(torch.uint8).cpu()
+    return torch.stack([jpeg(p, random.randint(15, 60)) for p in pixels]).to(L) / 127.5 - 1
 
 
 AGING_STEPS = orthochromatic, blur, add_grain, fade, jpeg_artifacts  # in the order in which they befall a photograph
@@ -89,14 +106,19 @@ AGING_STEPS = orthochromatic, blur, add_grain, fade, jpeg_artifacts  # in the or
 class Aging(Callback):
     "Age the gray that some of the training photos show; their colors stay what they were."
 
-    order, run_valid = 1, False  # after all that look at the photos as they were
+    order = 1  # after all that see the photos as they were
+    run_valid = False
 
     def __init__(
-        self, share: float = 0.5, each: float = 0.5
-    ):  # of the photos that are aged at all; of these, how many suffer each kind
-        self.share, self.each = share, each
+        self,
+        share: float = 0.5,  # of the photos that are aged at all
+        each: float = 0.5,  # of these, how many suffer each of `AGING_STEPS`
+    ):
+        self.share = share
+        self.each = each
 
     def before_batch(self):
+        "Another L; `y` and the channels of hints stay."
         x, y = self.xb[0].clone(), self.yb[0]
         old = torch.rand(len(x)) < self.share
         for age in AGING_STEPS:
@@ -107,26 +129,33 @@ class Aging(Callback):
 
 # %% ../nbs/extras/27_augment.ipynb #f1ee521a
 class RandomSize(Callback):
-    "Show each batch at a size by lot, photo and truth alike."
+    "Show each batch at a random size, photo and truth alike."
 
-    order, run_valid = -1, False  # before hints are given
+    order = -1  # before hints are given
+    run_valid = False
 
     def __init__(
-        self, sizes, until: float = 1.0
-    ):  # sides in pixels; after this part of the training, photos come as they are
-        self.sizes, self.until = sizes, until
+        self,
+        sizes,  # sides in pixels, one of which is drawn for each batch
+        until: float = 1.0,  # share of the training; after it photos come as they are
+    ):
+        self.sizes = sizes
+        self.until = until
 
     def before_batch(self):
+        "Another size for `x` and `y`."
         if self.pct_train >= self.until:
             return
-        zoom = partial(F.interpolate, size=(random.choice(self.sizes),) * 2, mode='bilinear', antialias=True)
-        self.learn.xb, self.learn.yb = (zoom(self.xb[0]),), (zoom(self.yb[0]),)
+        side = random.choice(self.sizes)
+        resize = partial(F.interpolate, size=(side, side), mode='bilinear', antialias=True)
+        self.learn.xb = (resize(self.xb[0]),)
+        self.learn.yb = (resize(self.yb[0]),)
 
 # %% ../nbs/extras/27_augment.ipynb #385a3832
 def count_faces(
     folder,
     files,  # paths in the folder
-    short: int = 256,  # pixels of the shorter side that are looked at
+    short: int = 256,  # pixels of the shorter side at which photos are searched
 ) -> np.ndarray:  # integers, one a file
     "How many faces a detector finds that knows them from the front, 28 pixels wide or more."
     from skimage.data import lbp_frontal_face_cascade_filename
@@ -137,15 +166,7 @@ def count_faces(
     def count(file):
         img = open_photo(Path(folder) / file).convert('L')
         img.thumbnail([round(s * short / min(img.size)) for s in img.size])
-        return len(
-            detector.detect_multi_scale(
-                np.asarray(img),
-                scale_factor=1.2,
-                step_ratio=1.3,
-                min_size=(28, 28),
-                max_size=(220, 220),
-                min_neighbor_number=3,
-            )
-        )
+        sizes = dict(min_size=(28, 28), max_size=(220, 220), scale_factor=1.2, step_ratio=1.3)
+        return len(detector.detect_multi_scale(np.asarray(img), min_neighbor_number=3, **sizes))
 
     return np.array([*map_threads(count, list(files), 'looking for faces')])

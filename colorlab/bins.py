@@ -117,7 +117,7 @@ def neighbor_weights(
     W = coo_array((pull * np.exp(-steps / edge), tuple(pairs)), (L.size, L.size))
     return W + W.T
 
-
+# %% ../nbs/extras/26_bins.ipynb #c6b79221
 def edge_aware_smooth(
     values,  # NumPy (C, h, w)
     L,  # NumPy (h, w), L* from 0 to 100

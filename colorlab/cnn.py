@@ -6,6 +6,7 @@
 __all__ = ['conv_block', 'CNN', 'pad_to_multiple', 'Autoencoder']
 
 # %% ../nbs/10_cnn.ipynb #5bd4845c
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -13,12 +14,12 @@ from .images import BadInput
 
 # %% ../nbs/10_cnn.ipynb #f9f194fc
 def conv_block(
-    ni: int,
-    nf: int,  # channels in and out
-    ks: int = 3,
-    stride: int = 1,
-    norm=nn.BatchNorm2d,  # or None
-    act=nn.ReLU,  # or None
+    ni: int,  # channels in
+    nf: int,  # channels out
+    ks: int = 3,  # size of the kernel
+    stride: int = 1,  # 2 halves the picture
+    norm=nn.BatchNorm2d,  # a class, or None
+    act=nn.ReLU,  # a class, or None
 ) -> nn.Sequential:
     "Convolution, normalization, activation; the size stays, divided by `stride`."
     layers = [nn.Conv2d(ni, nf, ks, stride, padding=ks // 2, bias=norm is None)]
@@ -34,8 +35,8 @@ class CNN(nn.Module):
 
     def __init__(
         self,
-        ni: int = 1,
-        no: int = 2,  # channels of `x` and `y`
+        ni: int = 1,  # channels of `x`
+        no: int = 2,  # channels of `y`
         nf: int = 32,  # channels of the first layer
     ):
         super().__init__()
@@ -45,25 +46,25 @@ class CNN(nn.Module):
             conv_block(nf * 2, nf * 4, stride=2),
             conv_block(nf * 4, nf * 4, stride=2),
         ]
-        self.layers = nn.Sequential(
-            *down, *(conv_block(nf * 4, nf * 4) for _ in range(4)), nn.Conv2d(nf * 4, no, 3, padding=1), nn.Tanh()
-        )
+        deep = [conv_block(nf * 4, nf * 4) for _ in range(4)]
+        self.layers = nn.Sequential(*down, *deep, nn.Conv2d(nf * 4, no, 3, padding=1), nn.Tanh())
 
     def forward(self, x):
+        "(N, ni, H, W) to (N, no, H, W) in −1..1, for any size."
         return F.interpolate(self.layers(x), size=x.shape[-2:], mode='bilinear')
 
 # %% ../nbs/10_cnn.ipynb #c5e7c9c5
 def pad_to_multiple(
-    x,
+    x,  # a batch, (N, C, H, W)
     multiple: int,  # what both sides must be a multiple of
-    training: bool,  # then nothing is continued
-):
+    training: bool,  # then nothing is padded
+) -> torch.Tensor:  # the last rows and columns are repeated as often as needed
     "A batch whose sides a network can halve; in training `BadInput` if they are not so by themselves."
     h, w = x.shape[-2:]
     if training and (h % multiple or w % multiple):
-        raise BadInput(
-            f'photos of {w}×{h} pixels cannot be halved often enough: train at a size that is a multiple of {multiple}, or with fewer levels'
-        )
+        message = f'photos of {w}×{h} pixels cannot be halved often enough: '
+        message += f'train at a size that is a multiple of {multiple}, or with fewer levels'
+        raise BadInput(message)
     return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode='replicate')
 
 # %% ../nbs/10_cnn.ipynb #909902ed
@@ -72,24 +73,22 @@ class Autoencoder(nn.Module):
 
     def __init__(
         self,
-        ni: int = 1,
-        no: int = 2,  # channels of `x` and `y`
-        nf: int = 32,
-        levels: int = 3,  # channels after the first level, which double at each
+        ni: int = 1,  # channels of `x`
+        no: int = 2,  # channels of `y`
+        nf: int = 32,  # channels after the first level, doubled at each
+        levels: int = 3,  # how often the picture is halved
     ):
         super().__init__()
-        widths = [ni] + [nf * 2**i for i in range(levels)]
-        down = [
-            layer for a, b in zip(widths, widths[1:]) for layer in (conv_block(a, b, act=nn.LeakyReLU), nn.MaxPool2d(2))
-        ]
-        up = [
-            layer
-            for a, b in zip(widths[:0:-1], widths[-2:0:-1] + [nf])
-            for layer in (nn.Upsample(scale_factor=2), conv_block(a, b))
-        ]
-        self.layers = nn.Sequential(*down, *up, nn.Conv2d(nf, no, 3, padding=1), nn.Tanh())
+        widths = [nf * 2**i for i in range(levels)]
+        layers = []
+        for a, b in zip([ni, *widths], widths):  # down
+            layers += [conv_block(a, b, act=nn.LeakyReLU), nn.MaxPool2d(2)]
+        for a, b in zip(widths[::-1], [*widths[-2::-1], nf]):  # and up
+            layers += [nn.Upsample(scale_factor=2), conv_block(a, b)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(nf, no, 3, padding=1), nn.Tanh())
         self.multiple = 2**levels
 
     def forward(self, x):
+        "(N, ni, H, W) to (N, no, H, W) in −1..1; in training both sides are multiples of 2 to the `levels`."
         h, w = x.shape[-2:]
         return self.layers(pad_to_multiple(x, self.multiple, self.training))[..., :h, :w]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['max_value', 'to_uint8', 'gray_pixels', 'image_to_photo', 'array_to_photo', 'photo_to_array', 'is_tensor', 'to_photo',
            'model_size', 'upsample_rows', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint', 'check_places',
-           'hints_at_size']
+           'hints_at_size', 'chroma_factor']
 
 # %% ../nbs/extras/31_inputs.ipynb #6345e86f
 from dataclasses import dataclass
@@ -179,7 +179,7 @@ def color_to_ab(
         raise BadInput(f'{color}: is no color; give {forms}')
     return a, b
 
-
+# %% ../nbs/extras/31_inputs.ipynb #4d81cf77
 @dataclass(frozen=True)
 class Hint:
     "A color that somebody knows: `Hint(120, 80, '#a03020')`, `Hint(120, 80, ab=(38, 30))`; `BadInput` if it is none."
@@ -210,3 +210,18 @@ def hints_at_size(
 ) -> list:  # (y, x, a, b) each
     "Hints as lesson `bins` takes them, for the photo at another size."
     return [(h.y * small[1] / size[1], h.x * small[0] / size[0], *h.ab) for h in hints]
+
+# %% ../nbs/extras/31_inputs.ipynb #ea4b3f08
+def chroma_factor(
+    vividness,  # accurate, vivid, or a number from 0 (gray) to 100
+) -> float:
+    "The factor for the chroma that `vividness` stands for; `BadInput` if it is none."
+    if vividness in ('vivid', 'accurate'):
+        return 1.0
+    try:
+        factor = float(vividness)
+    except (TypeError, ValueError):
+        factor = -1
+    if not 0 <= factor < 100:
+        raise BadInput(f'vividness "{vividness}" is not known: give accurate, vivid, or a number such as 1.2')
+    return factor

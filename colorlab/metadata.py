@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ORIENTATION', 'SOURCE_TYPE', 'RDF_NS', 'IPTC_NS', 'COLORLAB_NS', 'EXIF_NS', 'TIFF_NS', 'PREFIXES', 'DESCRIPTION',
-           'DIGITAL_SOURCE_TYPE', 'identify_image', 'is_tiff', 'tiff_size', 'tiff_xmp', 'exif_parts', 'writable_exif',
-           'exif_to_bytes', 'image_metadata', 'parse_xmp', 'remove_provenance', 'add_provenance', 'read_xmp',
-           'read_provenance', 'insert_png_chunks', 'exif_with_size', 'xmp_with_size']
+           'DIGITAL_SOURCE_TYPE', 'identify_image', 'is_tiff', 'tiff_size', 'tiff_xmp', 'tiff_as_stored', 'exif_parts',
+           'writable_exif', 'exif_to_bytes', 'without_maker_note', 'image_metadata', 'parse_xmp', 'remove_provenance',
+           'add_provenance', 'read_xmp', 'read_provenance', 'insert_png_chunks', 'exif_with_size', 'xmp_with_size']
 
 # %% ../nbs/extras/29_metadata.ipynb #af3652d3
 import io
@@ -43,6 +43,9 @@ def identify_image(
     raise Image.UnidentifiedImageError('not a picture in a format that Pillow knows')
 
 # %% ../nbs/extras/29_metadata.ipynb #69ae1dbb
+ORIENTATION = ExifTags.Base.Orientation
+
+
 def is_tiff(data: bytes) -> bool:
     "Whether the bytes of a file begin like a TIFF, old or large."
     return data[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -64,6 +67,18 @@ def tiff_xmp(data: bytes) -> bytes | None:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         value = tiff.pages.first.tags.valueof(700)
         return value if isinstance(value, bytes) else None
+
+# %% ../nbs/extras/29_metadata.ipynb #e79c8dc5
+def tiff_as_stored(data: bytes) -> bytes:
+    "A TIFF whose orientation says that its pixels lie upright, for decoders that would turn some kinds and not others."
+    import tifffile
+
+    file = io.BytesIO(data)
+    with tifffile.TiffFile(file) as tiff:
+        tag = tiff.pages.first.tags.get(ORIENTATION)
+        if tag is not None and tag.value in range(2, 9):
+            tag.overwrite(1)
+    return file.getvalue()
 
 # %% ../nbs/extras/29_metadata.ipynb #56def7c9
 def exif_parts(
@@ -101,10 +116,16 @@ def exif_to_bytes(exif: Image.Exif) -> bytes:
     except Exception:
         return writable_exif(exif).tobytes()
 
+# %% ../nbs/extras/29_metadata.ipynb #1740c363
+def without_maker_note(exif: bytes) -> bytes:
+    "The same EXIF without the camera's own notes, which may be most of it and which no other program reads."
+    tags = Image.Exif()
+    tags.load(exif)
+    if ExifTags.IFD.Exif in tags:
+        tags.get_ifd(ExifTags.IFD.Exif).pop(ExifTags.Base.MakerNote, None)
+    return exif_to_bytes(tags)
+
 # %% ../nbs/extras/29_metadata.ipynb #a78fd282
-ORIENTATION = ExifTags.Base.Orientation
-
-
 def image_metadata(
     img: Image.Image,  # as Pillow opens it
 ) -> dict:  # exif, xmp, iptc, comment: bytes; dpi: two numbers; only what there is

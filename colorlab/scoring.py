@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from fastcore.basics import patch
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from .data import Manifest
-from .images import BadInput, img_to_rgb, open_photo, photo_files, rgb_to_img
+from .images import BadInput, img_to_rgb, open_photo, photo_files, progress_bar, rgb_to_img
 from .lab import rgb_to_lab
 from .metrics import ab_rmse, baselines, colorfulness, psnr
 from .perceptual import PerceptualMetric, ciede2000, colorfulness_abs, ssim
@@ -287,17 +287,21 @@ class ScoreStore:
         except sqlite3.DatabaseError as e:
             raise BadInput(f'{self.path}: is no table of scores ({e}); delete it') from e
 
-    def get(self, key: str) -> Score | None:
-        "What is kept under a key, if there is anything."
-        with self.db() as db:
-            found = db.execute('select row, features from scores where key = ?', (key,)).fetchone()
-        return found and Score(json.loads(found[0]), np.frombuffer(found[1], np.float32))
+# %% ../nbs/16_scoring.ipynb #35958ceb
+@patch
+def get(self: ScoreStore, key: str) -> Score | None:
+    "What is kept under a key, if there is anything."
+    with self.db() as db:
+        found = db.execute('select row, features from scores where key = ?', (key,)).fetchone()
+    return found and Score(json.loads(found[0]), np.frombuffer(found[1], np.float32))
 
-    def put(self, key: str, score: Score):
-        "Keep a score; it is on disk when this returns."
-        values = key, json.dumps(score.row), score.features.astype(np.float32).tobytes()
-        with self.db() as db:
-            db.execute('replace into scores values (?,?,?)', values)
+
+@patch
+def put(self: ScoreStore, key: str, score: Score):
+    "Keep a score; it is on disk when this returns."
+    values = key, json.dumps(score.row), score.features.astype(np.float32).tobytes()
+    with self.db() as db:
+        db.execute('replace into scores values (?,?,?)', values)
 
 # %% ../nbs/16_scoring.ipynb #421af20f
 @dataclass(frozen=True)
@@ -309,10 +313,19 @@ class ScoreConfig:
     pair_metric: PerceptualMetric | None = None  # compares a picture with its truth
     set_metric: PerceptualMetric | None = None  # gives features, to compare sets of pictures
 
+    def about(self) -> dict:
+        "The same as plain values, with the names of the metrics."
+        pair, sets = self.pair_metric, self.set_metric
+        return dict(
+            size=self.size,
+            squash=self.squash,
+            pair_metric=pair and pair.name,
+            set_metric=sets and sets.name,
+        )
+
     def key(self, method: Method, file: str, sha256: str) -> str:
         "Names a score: it changes with the way of measuring, with the truth and with the picture."
-        metrics = [m and m.name for m in (self.pair_metric, self.set_metric)]
-        text = f'2 {self.size} {self.squash} {metrics} {sha256} {method.fingerprint(file)}'
+        text = json.dumps([2, self.about(), sha256, method.fingerprint(file)])
         return hashlib.sha256(text.encode()).hexdigest()
 
     def truth(self, path) -> np.ndarray:  # RGB, float32 (3, H, W) in 0..1
@@ -379,7 +392,7 @@ def score_methods(
     "Measure what is not measured yet, and collect everything. The truth takes part, as the method `truth`."
     methods = [*methods, Truth()]
     table, features = [], {m.name: [] for m in methods}
-    for r in tqdm(list(rows.itertuples()), desc='scoring', unit='photo'):
+    for r in progress_bar(list(rows.itertuples()), desc='scoring', unit='photo'):
         for method, score in zip(methods, score_photo(methods, r.file, r.sha256, folder, store, config)):
             table.append(dict(file=r.file, method=method.name) | score.row)
             features[method.name].append(score.features)

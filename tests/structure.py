@@ -99,7 +99,8 @@ def test_no_name_is_defined_in_two_modules():
 def test_module_is_short_and_its_lines_are(name):
     source = sources[name].read_text()
     assert len(source.splitlines()) <= 450, 'one idea a module, about 400 lines'
-    assert max(map(len, code_lines(source))) <= 120
+    by_hand = [line for line in code_lines(source) if not line.startswith('__all__')]  # that line is nbdev's
+    assert max(map(len, by_hand)) <= 120
 
 
 def test_lines_of_code_are_short_on_average():

@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['SRGB', 'SAVE_OPTIONS', 'TIFF_TEXTS', 'DISK_ERRORS', 'Photo', 'open_profile', 'is_srgb', 'to_srgb',
            'is_high_bit_depth', 'decode_high_bit_depth', 'apply_orientation', 'check_pixels', 'writable_format',
-           'decode_8bit', 'decode_photo', 'silence_stderr', 'decode_unidentified', 'gray_to_srgb',
-           'high_bit_depth_to_srgb', 'read_photo', 'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo',
-           'with_true_size', 'metadata_forms', 'storable_metadata', 'write_errors', 'write_photo']
+           'decode_8bit', 'decode_photo', 'decode_unidentified', 'gray_to_srgb', 'high_bit_depth_to_srgb', 'read_photo',
+           'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo', 'with_true_size', 'metadata_forms',
+           'storable_metadata', 'write_errors', 'write_photo']
 
 # %% ../nbs/extras/30_photo.ipynb #517a9485
 import errno
 import io
-import os
 import struct
 import zlib
 from contextlib import contextmanager
@@ -196,19 +195,6 @@ def decode_photo(
     if alpha is not None:
         alpha = apply_orientation(alpha, orientation)
     return Photo(apply_orientation(pixels, orientation), format, alpha, meta)
-
-# %% ../nbs/extras/30_photo.ipynb #9b3df6a0
-@contextmanager
-def silence_stderr():
-    "Nothing is written to the screen; only for a process of its own, since it is so in all threads."
-    screen, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(screen, 2)
-        for descriptor in (screen, nowhere):
-            os.close(descriptor)
 
 # %% ../nbs/extras/30_photo.ipynb #54671327
 def decode_unidentified(data: bytes, max_pixels: int) -> Photo:

@@ -6,7 +6,7 @@
 __all__ = ['TRUTH', 'QUESTION_TYPES', 'RANDOM_EFFECTS', 'MAX_RATERS', 'QuestionType', 'get_question_type', 'indicator_matrix',
            'simulate', 'orthonormal_basis', 'residuals', 'CrossedDesign', 'check_solvable', 'SamplingVariance',
            'Interval', 'Estimate', 'difference_design', 'mean_design', 'Trial', 'trial_variants', 'assign_seats',
-           'seats_table', 'estimate_power', 'component_names', 'RaterPlan', 'plan_raters']
+           'trial_label', 'seats_table', 'estimate_power', 'component_names', 'RaterPlan', 'plan_raters']
 
 # %% ../nbs/18_study.ipynb #adc9923e
 from bisect import bisect_left
@@ -336,12 +336,19 @@ def assign_seats(
     return plan
 
 # %% ../nbs/18_study.ipynb #3fda61af
+def trial_label(
+    versions,  # names of one or two versions
+) -> str:  # the name, or “a or b”
+    "What a trial shows, in the column version of a table; the names of a pair stand in the order of the alphabet."
+    return ' or '.join(sorted(versions))
+
+
 def seats_table(
     plan: list,  # of `assign_seats`
     variants: list,  # of `trial_variants`
 ) -> pd.DataFrame:  # rater, photo, version
-    "The design as a table, before anybody has answered. In pairs the version is “a or b”, names in order."
-    names = [' or '.join(sorted(v)) for v in variants]
+    "The design as a table, before anybody has answered; the version is a `trial_label`."
+    names = [trial_label(v) for v in variants]
     rows = [(seat, t.photo, names[t.variant]) for seat, trials in enumerate(plan) for t in trials]
     return pd.DataFrame(rows, columns=['rater', 'photo', 'version'])
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -24,52 +26,20 @@ def one_line(done, *words):
 def run(tmp_path_factory):
     "A short training of the CNN on the sample, by the command."
     out = tmp_path_factory.mktemp('runs') / 'run'
-    colorlab(
-        'train',
-        '--arch',
-        'cnn',
-        '--data',
-        'sample',
-        '--space',
-        'lab',
-        '--size',
-        64,
-        '--epochs',
-        2,
-        '--seed',
-        0,
-        '--out',
-        out,
-    )
+    colorlab(*'train --arch cnn --data sample --space lab --size 64 --epochs 2 --seed 0'.split(), '--out', out)
     return out
 
 
 def test_train_leaves_model_and_history(run):
     assert len(pd.read_csv(run / 'history.csv')) == 2
-    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'baselines.csv', 'curves.png'} <= {
-        p.name for p in run.iterdir()
-    }
+    files = {p.name for p in run.iterdir()}
+    assert {'model.safetensors', 'settings.json', 'manifest.csv', 'baselines.csv', 'curves.png'} <= files
     assert Image.open(run / 'samples' / 'epoch-0002.jpg').size[0] > 300
 
 
 def test_rgb_space(photos, tmp_path):
-    colorlab(
-        'train',
-        '--arch',
-        'cnn',
-        '--data',
-        photos,
-        '--space',
-        'rgb',
-        '--size',
-        64,
-        '--epochs',
-        1,
-        '--bs',
-        4,
-        '--out',
-        tmp_path / 'run',
-    )
+    how = 'train --arch cnn --space rgb --size 64 --epochs 1 --bs 4'.split()
+    colorlab(*how, '--data', photos, '--out', tmp_path / 'run')
     assert json.loads((tmp_path / 'run' / 'settings.json').read_text())['args'] == {'ni': 1, 'no': 3}
     done = colorlab('colorize', photos, '--model', tmp_path / 'run', '--out', tmp_path / 'out')
     assert '24 photos colored' in done.stdout
@@ -77,9 +47,8 @@ def test_rgb_space(photos, tmp_path):
 
 def test_an_existing_run_is_not_overwritten(run, photos):
     before = (run / 'model.safetensors').read_bytes()
-    one_line(
-        colorlab('train', '--data', photos, '--out', run, '--epochs', 1, check=False), 'holds a run already', '--resume'
-    )
+    again = colorlab('train', '--data', photos, '--out', run, '--epochs', 1, check=False)
+    one_line(again, 'holds a run already', '--resume')
     one_line(colorlab('train', '--out', run, '--resume', '--size', 72, check=False), 'started with size 64')
     assert (run / 'model.safetensors').read_bytes() == before
     colorlab('train', '--out', run, '--resume')  # complete: nothing to do
@@ -91,9 +60,8 @@ def test_colorize_keeps_size_lightness_and_shape_of_the_folder(run, photos, tmp_
     photo.resize((333, 500)).save(photos / 'b' / 'tall.png')
     done = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out')
     assert '25 photos colored' in done.stdout
-    assert {p.relative_to(photos) for p in photos.rglob('*.*')} == {
-        p.relative_to(tmp_path / 'out') for p in (tmp_path / 'out').rglob('*.*')
-    }
+    before, after = ({p.relative_to(f) for p in f.rglob('*.*')} for f in (photos, tmp_path / 'out'))
+    assert before == after
     colored, gray = Image.open(tmp_path / 'out' / 'b' / 'tall.png'), Image.open(photos / 'b' / 'tall.png')
     assert colored.size == gray.size and colored.format == 'PNG' and colored.mode == 'RGB'
     assert lightness_error(img_to_rgb(colored), rgb_to_lab(img_to_rgb(gray))[:1])[0] < 0.25
@@ -105,9 +73,8 @@ def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
     (photos / 'letter.jpg').write_text('Dear photo')
     (photos / 'empty.png').touch()
     Image.effect_noise((200, 200), 50).save(photos / 'torn.tif', compression='tiff_lzw')
-    (photos / 'torn.tif').write_bytes(
-        (photos / 'torn.tif').read_bytes()[:9000]
-    )  # libtiff would print a line of its own
+    torn = (photos / 'torn.tif').read_bytes()[:9000]  # libtiff would print a line of its own
+    (photos / 'torn.tif').write_bytes(torn)
     done = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out', check=False)
     assert done.returncode == 1 and '24 photos colored' in done.stdout and 'Traceback' not in done.stderr
     assert done.stderr.count('\n') == 4
@@ -118,24 +85,21 @@ def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
 
 
 def test_bad_input_is_one_line(run, photos, tmp_path):
-    one_line(colorlab('colorize', 'nowhere', '--out', tmp_path, check=False), 'nowhere')
-    one_line(colorlab('colorize', photos, '--model', 'nobody', '--out', tmp_path, check=False), 'nobody', 'lite')
-    one_line(
-        colorlab('colorize', photos, '--model', photos, '--out', tmp_path / 'o', check=False), 'there is no such model'
-    )
-    one_line(
-        colorlab('colorize', photos, '--model', run / 'settings.json', '--out', tmp_path / 'o', check=False),
-        'not a model file',
-    )
-    one_line(
-        colorlab('train', '--data', photos, '--space', 'hsv', '--out', tmp_path / 'r', check=False), 'hsv', 'lab, rgb'
-    )
-    one_line(
-        colorlab('train', '--data', photos, '--arch', 'os:system', '--out', tmp_path / 'r', check=False), 'no network'
-    )
+    def colorize(*args):
+        return colorlab('colorize', *args, '--out', tmp_path / 'o', check=False)
+
+    def train(*args):
+        return colorlab('train', '--data', photos, *args, '--out', tmp_path / 'r', check=False)
+
+    one_line(colorize('nowhere'), 'nowhere')
+    one_line(colorize(photos, '--model', 'nobody'), 'nobody', 'lite')
+    one_line(colorize(photos, '--model', photos), 'there is no such model')
+    one_line(colorize(photos, '--model', run / 'settings.json'), 'not a model file')
+    one_line(train('--space', 'hsv'), 'hsv', 'lab, rgb')
+    one_line(train('--arch', 'os:system'), 'no network')
     shutil.rmtree(photos)
     photos.mkdir()
-    one_line(colorlab('train', '--data', photos, '--out', tmp_path / 'r', check=False), 'holds no photo')
+    one_line(train(), 'holds no photo')
     assert not (tmp_path / 'r').exists()
 
 
@@ -152,105 +116,45 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     listed = colorlab('train', '--list').stdout
     for name in ('R0-lab', 'R4-cgan', 'r2-resnet', 'patch-94', 'R1.3'):
         assert name in listed
-    common = ['--data', photos, '--epochs', 1, '--bs', 5]
-    colorlab(
-        'train',
-        *common,
-        '--preset',
-        'R2-autoencoder',
-        '--size',
-        64,
-        '--gan',
-        'lsgan',
-        '--l1-weight',
-        10,
-        '--out',
-        tmp_path / 'gan',
-    )
+    common = ['train', '--data', photos, '--epochs', 1, '--bs', 5]
+    gan = ['--preset', 'R2-autoencoder', '--size', 64, '--gan', 'lsgan', '--l1-weight', 10, '--out', tmp_path / 'gan']
+    colorlab(*common, *gan)
     s = json.loads((tmp_path / 'gan' / 'settings.json').read_text())
     ((_, adversary),) = s['callbacks']
-    same = [
-        'train',
-        *common,
-        '--preset',
-        'R2-autoencoder',
-        '--size',
-        64,
-        '--gan',
-        'lsgan',
-        '--l1-weight',
-        10,
-        '--out',
-        tmp_path / 'gan',
-        '--resume',
-    ]
+    same = [*common, *gan, '--resume']
     colorlab(*same)  # the same command goes on: here it is done already
-    for left_out in (
-        ['train', '--out', tmp_path / 'gan', '--resume'],
-        ['train', '--gan', 'lsgan', '--out', tmp_path / 'gan', '--resume'],
-    ):
-        colorlab(*left_out)
+    for left_out in ([], ['--gan', 'lsgan']):
+        colorlab('train', *left_out, '--out', tmp_path / 'gan', '--resume')
     one_line(colorlab(*same, '--disc', 'mlp', check=False), 'was started with callbacks', 'start a new run')
     one_line(colorlab(*same, '--l1-weight', 7, check=False), 'was started with callbacks', 'start a new run')
-    assert (s['arch'], s['size'], s['vflip'], adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == (
-        'colorlab.cnn:Autoencoder',
-        64,
-        0.5,
-        'lsgan',
-        10,
-        3,
-    )
-    assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path / 'gan' / 'history.csv')) and (
-        tmp_path / 'gan' / 'disc.safetensors'
-    ).exists()
-    colorlab(
-        'train',
-        *common,
-        '--arch',
-        'autoencoder',
-        '--size',
-        64,
-        '--warm-start',
-        tmp_path / 'gan',
-        '--freeze',
-        r'layers\.0',
-        '--out',
-        tmp_path / 'warm',
-    )
-    one_line(
-        colorlab(
-            'train', *common, '--arch', 'cnn', '--warm-start', tmp_path / 'gan', '--out', tmp_path / 'no', check=False
-        ),
-        'do not fit',
-    )
-    one_line(
-        colorlab('train', *common, '--arch', 'r1-unet', '--size', 64, '--out', tmp_path / 'no', check=False),
-        'multiple of 256',
-    )
-    one_line(
-        colorlab('train', *common, '--arch', 'cnn', '--disc', 'judge', '--out', tmp_path / 'no', check=False),
-        'deep-cnn, resnet18',
-    )
-    one_line(colorlab('train', *common, '--preset', 'R9', '--out', tmp_path / 'no', check=False), 'R4-cgan')
-    one_line(
-        colorlab(
-            'colorize', photos, '--model', tmp_path / 'gan' / 'disc.safetensors', '--out', tmp_path / 'c', check=False
-        ),
-        'is a discriminator',
-    )
-    one_line(
-        colorlab('export', tmp_path / 'gan' / 'disc.safetensors', '--out', tmp_path / 'd.onnx', check=False),
-        'is a discriminator',
-    )
+    assert (s['arch'], s['size'], s['vflip']) == ('colorlab.cnn:Autoencoder', 64, 0.5)
+    assert (adversary['loss'], adversary['l1_weight'], adversary['args']['ni']) == ('lsgan', 10, 3)
+    assert {'adv_loss', 'd_loss'} <= set(pd.read_csv(tmp_path / 'gan' / 'history.csv'))
+    assert (tmp_path / 'gan' / 'disc.safetensors').exists()
+    warm = ['--warm-start', tmp_path / 'gan']
+    autoencoder = ['--arch', 'autoencoder', '--size', 64, '--freeze', r'layers\.0']
+    colorlab(*common, *autoencoder, *warm, '--out', tmp_path / 'warm')
+    no = ['--out', tmp_path / 'no']
+    one_line(colorlab(*common, '--arch', 'cnn', *warm, *no, check=False), 'do not fit')
+    one_line(colorlab(*common, '--arch', 'r1-unet', '--size', 64, *no, check=False), 'multiple of 256')
+    one_line(colorlab(*common, '--arch', 'cnn', '--disc', 'judge', *no, check=False), 'deep-cnn, resnet18')
+    one_line(colorlab(*common, '--preset', 'R9', *no, check=False), 'R4-cgan')
+    disc = tmp_path / 'gan' / 'disc.safetensors'
+    one_line(colorlab('colorize', photos, '--model', disc, *no, check=False), 'is a discriminator')
+    one_line(colorlab('export', disc, '--out', tmp_path / 'd.onnx', check=False), 'is a discriminator')
     assert not (tmp_path / 'no').exists()
-    small = ['train', *common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path / 'r0']
+    small = [*common, '--preset', 'R0-lab', '--size', 64, '--arch', 'cnn', '--out', tmp_path / 'r0']
     colorlab(*small)
     colorlab(*small, '--resume')
-    colorlab(
-        'train', *common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path / 'r4'
-    )  # another network, in the space of the preset
+    # another network, in the space of the preset
+    colorlab(*common, '--preset', 'R4-cgan', '--arch', 'cnn', '--size', 32, '--out', tmp_path / 'r4')
     assert json.loads((tmp_path / 'r4' / 'settings.json').read_text())['space'] == 'rgb'
-    said = colorlab(
-        'train', *common, '--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path / 'timm'
-    ).stdout  # an address brings no weights along
+    timm = ['--arch', 'colorlab.unet:TimmUNet', '--size', 32, '--out', tmp_path / 'timm']
+    said = colorlab(*common, *timm).stdout  # an address brings no weights along
     assert 'begins with random weights, --arch lite0-unet with pretrained ones' in said
+
+
+def test_python_m_colorlab_is_the_command():
+    command = [sys.executable, '-m', 'colorlab', 'demo', '--help']
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'Usage: colorlab demo' in done.stdout and '--minutes' in done.stdout

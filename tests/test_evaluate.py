@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from conftest import colorlab
+from conftest import colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
+import colorlab as colorlab_module
 from colorlab.data import make_manifest
 from colorlab.perceptual import first_available, lite0_features
 
@@ -23,55 +24,24 @@ def test_a_model_and_a_stranger(photos, tmp_path):
     for f in (tmp_path / 'stranger').rglob('*.jpg'):
         Image.open(f).convert('L').save(f.with_suffix('.png'))
         f.unlink()
-    done = colorlab(
-        'evaluate',
-        'lite',
-        tmp_path / 'stranger',
-        '--data',
-        photos,
-        '--size',
-        96,
-        '--vividness',
-        'accurate',
-        '--no-perceptual',
-        '--out',
-        tmp_path / 'out',
-    )
+    measure = ['--data', photos, '--size', 96, '--vividness', 'accurate', '--no-perceptual', '--out', tmp_path / 'out']
+    done = colorlab('evaluate', 'lite', tmp_path / 'stranger', *measure)
     assert 'mean-ab' in done.stdout and 'stranger' in done.stdout and 'ab-RMSE' in done.stdout
-    figures = json.loads((tmp_path / 'out' / 'summary.json').read_text())['figures']
-    assert (
-        abs(figures['stranger']['ab_rmse'] - figures['gray']['ab_rmse']) < 0.6
-    )  # a luma gray and a Lab gray have the same color
-    assert figures['lite']['psnr'] > figures['gray']['psnr'] and set(figures) == {
-        'lite',
-        'stranger',
-        'gray',
-        'mean-ab',
-        'random-ab',
-        'truth',
-    }
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())['methods']
+    assert set(summary) == {'lite', 'stranger', 'gray', 'mean-ab', 'random-ab', 'truth'}
+    error = summary['stranger']['ab_rmse'] - summary['gray']['ab_rmse']
+    assert abs(error) < 0.6  # a luma gray and a Lab gray have the same color
+    assert summary['lite']['psnr'] > summary['gray']['psnr']
     assert (tmp_path / 'out' / 'report.html').stat().st_size > 100_000
+
+
+def test_a_model_of_rgb_takes_part_twice(photos, tmp_path):
     rgb = tmp_path / 'rgb'
-    colorlab(
-        'train',
-        '--arch',
-        'cnn',
-        '--data',
-        photos,
-        '--space',
-        'rgb',
-        '--size',
-        32,
-        '--epochs',
-        1,
-        '--bs',
-        4,
-        '--out',
-        rgb,
-    )
+    train = ['train', '--arch', 'cnn', '--data', photos, '--space', 'rgb', '--size', 32, '--epochs', 1, '--bs', 4]
+    colorlab(*train, '--out', rgb)
     colorlab('evaluate', rgb, '--data', photos, '--size', 64, '--no-perceptual', '--out', tmp_path / 'rgb-out')
-    scores = pd.read_csv(tmp_path / 'rgb-out' / 'scores.csv').groupby('who').delta_L.mean()
-    assert scores['rgb'] > 2 > 0.3 > scores['rgb, L kept']  # what it painted, and what the product makes of it
+    scores = pd.read_csv(tmp_path / 'rgb-out' / 'scores.csv').groupby('method').delta_L.mean()
+    assert scores['rgb'] > 2 > 0.3 > scores['rgb, L kept']  # what it predicts, and what the product makes of it
 
 
 def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
@@ -81,9 +51,8 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
 
     def seen():
         try:
-            return (
-                sqlite3.connect(tmp_path / 'cut' / 'scores.sqlite').execute('select count(*) from scores').fetchone()[0]
-            )
+            db = sqlite3.connect(tmp_path / 'cut' / 'scores.sqlite')
+            return db.execute('select count(*) from scores').fetchone()[0]
         except sqlite3.OperationalError:
             return 0  # not there yet
 
@@ -100,24 +69,22 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
 
 def test_a_model_that_comes_along_is_found_beside_a_folder_of_its_name(photos, tmp_path):
     (tmp_path / 'lite').mkdir()  # a folder of that name is no model
-    done = colorlab(
-        'evaluate', 'lite', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path / 'out', cwd=tmp_path
-    )
-    assert 'drawn in' in done.stdout and 'lite' in done.stdout
+    measure = ['--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path / 'out']
+    done = colorlab('evaluate', 'lite', *measure, cwd=tmp_path)
+    assert 'out of gamut' in done.stdout and 'lite' in done.stdout
 
 
-def test_nobody_is_judged_by_what_it_has_learned(photos, tmp_path):
+def test_no_model_is_measured_by_photos_that_it_was_trained_on(photos, tmp_path):
     run = tmp_path / 'run'
-    colorlab(
-        'train', '--arch', 'cnn', '--data', photos, '--size', 32, '--epochs', 1, '--bs', 4, '--seed', 1, '--out', run
-    )  # another seed, another split
-    judge = ['evaluate', run, '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path / 'out']
-    one_line(colorlab(*judge, check=False), 'has learned', 'of these 5 photos', f'--listing {run / "manifest.csv"}')
-    one_line(colorlab('evaluate', run / 'model.safetensors', *judge[2:], check=False), 'has learned')
+    train = ['train', '--arch', 'cnn', '--data', photos, '--size', 32, '--epochs', 1, '--bs', 4, '--out', run]
+    colorlab(*train, '--seed', 1)  # another seed, another split
+    measure = ['evaluate', run, '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path / 'out']
+    one_line(colorlab(*measure, check=False), 'of these 5 photos', f'--listing {run / "manifest.csv"}')
+    one_line(colorlab('evaluate', run / 'model.safetensors', *measure[2:], check=False), 'of these 5 photos')
     assert not (tmp_path / 'out').exists()
-    colorlab(*judge, '--listing', run / 'manifest.csv')
-    judged = set(pd.read_csv(tmp_path / 'out' / 'scores.csv').file)
-    assert judged == set(pd.read_csv(run / 'manifest.csv').query('split == "val"').file)
+    colorlab(*measure, '--listing', run / 'manifest.csv')
+    measured = set(pd.read_csv(tmp_path / 'out' / 'scores.csv').file)
+    assert measured == set(pd.read_csv(run / 'manifest.csv').query('split == "val"').file)
 
 
 def test_what_does_not_fit_is_said(photos, tmp_path):
@@ -143,26 +110,59 @@ def test_what_does_not_fit_is_said(photos, tmp_path):
 
 
 def test_names_and_sizes_that_cannot_be_are_said(photos, tmp_path):
+    measure = ['--data', photos, '--out', tmp_path / 'out', '--no-perceptual']
     for name in ('gray', 'truth'):
         shutil.copytree(photos, tmp_path / name)
-        one_line(
-            colorlab(
-                'evaluate', tmp_path / name, '--data', photos, '--out', tmp_path / 'out', '--no-perceptual', check=False
-            ),
-            'have one name',
-            'rename',
-        )
-    one_line(
-        colorlab(
-            'evaluate', 'lite', '--data', photos, '--size', 8, '--out', tmp_path / 'out', '--no-perceptual', check=False
-        ),
-        'size is 8',
-        '16',
-    )
+        one_line(colorlab('evaluate', tmp_path / name, *measure, check=False), 'have one name', 'rename')
+    one_line(colorlab('evaluate', 'lite', *measure, '--size', 8, check=False), 'size is 8', '16')
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_judge_that_lacks_its_package_is_missing_before_it_is_needed(monkeypatch):
+def test_photos_as_they_are(tmp_path):
+    "--size 0: photos of different and odd sizes; some too small for a network, or for anything."
+    sources = sorted((sample / 'scenes').glob('*.jpg'))[::40]
+
+    def evaluated(name, size_of, *options):
+        (tmp_path / name).mkdir()
+        for i, f in enumerate(sources):
+            Image.open(f).resize(size_of(i)).save(tmp_path / name / f'{i}.png')
+        where = ['--data', tmp_path / name, '--out', tmp_path / f'{name}-out']
+        return colorlab('evaluate', 'lite', *where, '--size', 0, *options, check=False)
+
+    done = evaluated('odd', lambda i: (97 + 14 * i, 151 - 6 * i))
+    assert done.returncode == 0 and 'ΔE 2000' in done.stdout, done.stderr
+    done = evaluated('small', lambda i: (19 + i, 400))
+    assert done.returncode == 0 and 'is left out: it needs 32 pixels a side' in done.stdout, done.stderr
+    one_line(evaluated('tiny', lambda i: (40, 9)), 'is 40×9', '16 pixels')
+    assert not (tmp_path / 'tiny-out').exists()
+    done = colorlab('evaluate', 'lite', '--data', tmp_path / 'tiny', '--size', 16, '--out', tmp_path / 'enlarged')
+    assert 'is left out: it needs 32 pixels a side' in done.stdout
+
+
+def test_in_three_lines(photos, tmp_path):
+    lite = colorlab_module.Colorizer.from_pretrained('lite')
+    result = colorlab_module.evaluate(lite, photos, size=64, perceptual=False)
+    table, notes = result
+    assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and notes == [] and result.page is None
+    assert len(result.scores) == 5 * 5 and result.summary.psnr['lite'] > result.summary.psnr['gray']
+    named = colorlab_module.evaluate('lite', photos, tmp_path / 'out', size=64, perceptual=False)
+    assert named.summary.equals(result.summary) and named.page.exists()
+
+
+def test_scores_of_an_earlier_version_are_not_taken_for_new_ones(photos, tmp_path):
+    with sqlite3.connect(tmp_path / 'scores.sqlite') as db:
+        db.execute('create table scores (key primary key, row, features)')
+        db.execute("insert into scores values ('old', '{}', x'')")
+    colorlab('evaluate', 'lite', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path)
+    assert len(pd.read_csv(tmp_path / 'scores.csv')) == 5 * 5
+    (tmp_path / 'scores.sqlite').unlink()
+    with sqlite3.connect(tmp_path / 'scores.sqlite') as db:
+        db.execute('create table scores (key primary key, figures)')  # of another program
+    command = ['evaluate', 'lite', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path]
+    one_line(colorlab(*command, check=False), 'scores.sqlite')
+
+
+def test_a_metric_that_lacks_its_package_is_missing_before_it_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchmetrics', None)  # not installed
-    judge, notes = first_available(lite0_features)
-    assert judge is None and 'lite0_features is not to be had here' in notes[0]
+    metric, notes = first_available(lite0_features)
+    assert metric is None and 'lite0_features is not available here' in notes[0]

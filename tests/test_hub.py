@@ -14,6 +14,7 @@ from conftest import colorlab
 from test_cli import one_line
 
 from colorlab.backends import find_model
+from colorlab.images import BadInput
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -91,16 +92,16 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):
     done = push('lite', env)
     assert done.returncode == 0 and done.stdout.endswith('/me/colors\n'), done.stderr
     assert files['me/colors/model.safetensors'] == find_model('lite').read_bytes()
-    assert "load('hf:me/colors')" in files['me/colors/README.md'].decode()
+    assert "from_pretrained('hf:me/colors')" in files['me/colors/README.md'].decode()
     files['me/colors/README.md'] = b'# mine'
     assert push(light, env).returncode == 0
-    assert (
-        files['me/colors/README.md'] == b'# mine' and files['me/colors/model.onnx'] == light.read_bytes()
-    )  # a page that is there stays
+    assert files['me/colors/README.md'] == b'# mine'  # a page that is there stays
+    assert files['me/colors/model.onnx'] == light.read_bytes()
     photo = next(photos.rglob('*.jpg'))
-    for name in ('hf:me/colors', 'hf:me/colors/model.onnx'):
-        colorlab('colorize', photo, '--model', name, '--out', tmp_path / name[-4:], env=env)
-        assert f'by the model {name} ' in colorlab('inspect', tmp_path / name[-4:] / photo.name).stdout
+    for i, name in enumerate(('hf:me/colors', 'hf:me/colors/model.onnx', 'me/colors')):
+        colorlab('colorize', photo, '--model', name, '--out', tmp_path / str(i), env=env)
+        called = name if name.startswith('hf:') else f'hf:{name}'
+        assert f'by the model {called} ' in colorlab('inspect', tmp_path / str(i) / photo.name).stdout
     files.clear()  # what was downloaded is there without the hub
     colorlab(
         'colorize',
@@ -115,14 +116,18 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):
 
 def test_no_hub_and_no_such_model_are_one_line(hub, photos, tmp_path):
     files, env = hub
-    for name, env in (
-        ('hf:me/lost', env),
-        ('hf:me', env),
-        ('hf:me/lost', env | dict(HF_ENDPOINT='http://127.0.0.1:9')),
-    ):
-        one_line(
-            colorlab('colorize', photos, '--model', name, '--out', tmp_path / 'out', env=env, check=False),
-            name,
-            'check the name, the network',
-        )
+    nowhere = env | dict(HF_ENDPOINT='http://127.0.0.1:9')
+    for name, where in (('hf:me/lost', env), ('hf:me', env), ('me/lost', env), ('hf:me/lost', nowhere)):
+        done = colorlab('colorize', photos, '--model', name, '--out', tmp_path / 'out', env=where, check=False)
+        one_line(done, name, 'check the name, the network')
     assert push('sr2', env).stderr.splitlines()[-1].endswith('of the space lab or rgb to color') and not files
+
+
+def test_a_folder_on_this_machine_is_not_asked_of_the_hub(tmp_path, monkeypatch):
+    "Neither a run without a model nor a slip of the pen beside one goes over the network."
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('colorlab.backends.download_model', lambda repo: pytest.fail(f'asked for {repo}'))
+    (tmp_path / 'runs' / 'mine').mkdir(parents=True)
+    for name in ('runs/mine', 'runs/mien', 'lost', './me/colors', 'me/colors.onnx', 'a/b/c'):
+        with pytest.raises(BadInput, match='there is no such model'):
+            find_model(name)

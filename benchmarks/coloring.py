@@ -1,4 +1,6 @@
-"""Coloring photos of 1, 12 and 50 megapixels, in torch and as ONNX side by side: the whole command from its start (cold), and one more photo in the same process (warm).
+"""Coloring photos of 1, 12 and 50 megapixels, in torch and as ONNX side by side.
+
+Cold is the whole command from its start, warm is one more photo in the same process.
 
 python benchmarks/coloring.py [ROUNDS]
 """
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -28,44 +31,56 @@ print(json.dumps([time.perf_counter() - began, used.ru_utime + used.ru_stime, us
 SIZES = {'1 megapixel': (1200, 833), '12 megapixels': (4000, 3000), '50 megapixels': (8160, 6120)}
 
 
+class Cold(NamedTuple):
+    "What one run of the whole command took."
+
+    clock: float  # seconds
+    processor: float  # seconds
+    peak: float  # MiB
+
+
 def cold(file, model, out):
-    "Seconds by the clock, seconds of processor, and peak MiB of the whole command."
-    command = [Path(sys.executable).with_name('colorlab'), 'colorize', file, '--model', model, '--out', out, '--force']
-    return json.loads(
-        subprocess.run(
-            [sys.executable, '-c', MEASURE, *map(str, command)], check=True, capture_output=True, text=True
-        ).stdout
-    )
+    "Color a file by the command, in a process that is measured."
+    program = Path(sys.executable).with_name('colorlab')
+    command = [program, 'colorize', file, '--model', model, '--out', out, '--force']
+    measure = [sys.executable, '-c', MEASURE, *map(str, command)]
+    done = subprocess.run(measure, check=True, capture_output=True, text=True)
+    return Cold(*json.loads(done.stdout))
 
 
 def warm(file, colorizer, out):
+    "Seconds for a file in this process."
     began = time.perf_counter()
     color_file(colorizer, file, out)
     return time.perf_counter() - began
 
 
+def report(name, backend, colds, warms):
+    "One line: medians over the rounds."
+    clock, processor, peak = map(statistics.median, zip(*colds))
+    again = statistics.median(warms)
+    print(f'{name:14} {backend:5} cold {clock:5.1f} s ({processor:.1f} s of processor), ', end='')
+    print(f'warm {again:5.1f} s, peak memory {peak:.0f} MiB', flush=True)
+
+
 def main(rounds=3):
     tmp = Path(tempfile.mkdtemp())
     export_onnx('lite', tmp / 'lite.onnx')
-    ways = {
-        'torch': shutil.copy(find_model('lite'), tmp / 'lite.safetensors'),
-        'onnx': tmp / 'lite.onnx',
-    }  # by its name it would run as ONNX
-    colorizers = {way: Colorizer.from_pretrained(model) for way, model in ways.items()}
+    in_torch = shutil.copy(find_model('lite'), tmp / 'lite.safetensors')  # by its name it would run as ONNX
+    models = {'torch': in_torch, 'onnx': tmp / 'lite.onnx'}
+    colorizers = {backend: Colorizer.from_pretrained(model) for backend, model in models.items()}
     photo = open_photo(sample_folder() / 'scenes' / 'lw-picosdeeuropa.jpg').convert('L')
     for name, size in SIZES.items():
         file = tmp / f'{size[0]}.jpg'
         photo.resize(size, Image.BICUBIC).save(file, quality=92)
-        found = {way: [] for way in ways}
-        for _ in range(rounds):  # in turn
-            for way, model in ways.items():
-                found[way].append([*cold(file, model, tmp / 'out'), warm(file, colorizers[way], tmp / 'warm.jpg')])
-        for way, rows in found.items():
-            clock, processor, peak, again = map(statistics.median, zip(*rows))
-            print(
-                f'{name:14} {way:5} cold {clock:5.1f} s ({processor:.1f} s of processor), warm {again:5.1f} s, peak memory {peak:.0f} MiB',
-                flush=True,
-            )
+        colds = {backend: [] for backend in models}
+        warms = {backend: [] for backend in models}
+        for _ in range(rounds):
+            for backend, model in models.items():  # in turn
+                colds[backend].append(cold(file, model, tmp / 'out'))
+                warms[backend].append(warm(file, colorizers[backend], tmp / 'warm.jpg'))
+        for backend in models:
+            report(name, backend, colds[backend], warms[backend])
 
 
 if __name__ == '__main__':

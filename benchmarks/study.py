@@ -1,4 +1,5 @@
-"""The user study: what the analysis finds that is not there, what it finds that is, and thirty raters at once with a SIGKILL in the middle.
+"""The user study: what the analysis finds that is not there, what it finds that is,
+and thirty raters at once with a SIGKILL in the middle.
 
 python benchmarks/study.py [simulations]     # 1,000 of each kind by default
 python benchmarks/study.py load
@@ -6,7 +7,6 @@ python benchmarks/study.py load
 
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -55,7 +55,14 @@ def wilcoxon(table, y):
 
 def simulations(n=1000):
     "False positives and power, for several designs and spreads."
-    from colorlab.study import QUESTION_TYPES, difference_design, estimate_power, mean_design, plan_raters, simulate
+    from colorlab.study import (
+        QUESTION_TYPES,
+        component_names,
+        difference_design,
+        mean_design,
+        plan_raters,
+        simulate,
+    )
 
     designs = {
         "R1's: 17 raters, 5 + 5 pictures": nested(17, 5),
@@ -72,42 +79,41 @@ def simulations(n=1000):
     worst = 0
     print(f'{"design":42} {"spread":34} crossed  Wilcoxon  power for .5: simulated, computed')
     for seed, (name, table) in enumerate(designs.items()):
-        layout, rows = difference_design(table, 'v0', 'v1')
+        design = difference_design(table, 'v0', 'v1')
         for spread, change in spreads.items():
             rng = np.random.default_rng(seed)
             better = {v: 0.0 for v in table.version.unique()}
-            null, half = (
-                simulate(table, better | {'v0': -d / 2, 'v1': d / 2}, rng, n, spread=change) for d in (0, 0.5)
-            )
-            false = np.mean(layout(null[rows]).p() < 0.05)
+            null = simulate(table, better, rng, n, spread=change)
+            half = simulate(table, better | {'v0': -0.25, 'v1': 0.25}, rng, n, spread=change)
+            false = np.mean(design.estimate(null).p_value() < 0.05)
+            found = np.mean(design.estimate(half).p_value() < 0.05)
+            naive = np.mean(wilcoxon(table[design.rows], null[design.rows]) < 0.05)
             sd = QUESTION_TYPES['rating'].spread | change
             if table.groupby('photo').version.nunique().max() == 1:
                 sd['picture'] = np.hypot(sd['picture'], sd['photo'])  # other photos: they differ too
-            var, df = layout.variance(np.array([sd[k] ** 2 for k in ('taste', 'picture', 'answer')]))
-            computed = 1 - stats.nct.cdf(stats.t.isf(0.025, df), df, 0.5 / np.sqrt(var))
-            print(
-                f'{name:42} {spread:34} {false:6.1%}  {np.mean(wilcoxon(table[rows], null[rows]) < 0.05):7.1%}  {np.mean(layout(half[rows]).p() < 0.05):14.0%}, {computed:.0%}',
-                flush=True,
-            )
+            components = np.array([sd[k] ** 2 for k in component_names('rating')])
+            variance, df = design.sampling_variance(components)
+            computed = 1 - stats.nct.cdf(stats.t.isf(0.025, df), df, 0.5 / np.sqrt(variance))
+            columns = f'{name:42} {spread:34} {false:6.1%}  {naive:7.1%}  {found:14.0%}, {computed:.0%}'
+            print(columns, flush=True)
             worst = max(worst, false)
-    for kind, label in (('real', 'real or colorized'), ('pair', 'pairs')):
-        plan, versions = plan_raters(kind, 24), ('v0', 'v1')
-        table = latin(plan['raters'], 24)
-        if kind == 'pair':  # one comparison of each photo: v0 chosen or not
+    for question_type, label in (('real', 'real or colorized'), ('pair', 'pairs')):
+        plan = plan_raters(question_type, 24)
+        table = latin(plan.raters, 24)
+        if question_type == 'pair':  # one comparison of each photo: v0 chosen or not
             table = table.assign(version='v0')
-            layout, rows, null, found, middle = mean_design(table), slice(None), dict(v0=0), dict(v0=plan['find']), 0.5
+            design, middle = mean_design(table), 0.5
+            none, some = dict(v0=0), dict(v0=plan.min_effect)
         else:
-            (layout, rows), null, found, middle = (
-                difference_design(table, *versions),
-                dict(v0=0, v1=0),
-                dict(v0=-plan['find'] / 2, v1=plan['find'] / 2),
-                0,
-            )
+            design, middle = difference_design(table, 'v0', 'v1'), 0
+            none, some = dict(v0=0, v1=0), dict(v0=-plan.min_effect / 2, v1=plan.min_effect / 2)
         rng = np.random.default_rng(9)
-        false, power = (np.mean(layout(simulate(table, b, rng, n, kind)[rows]).p(middle) < 0.05) for b in (null, found))
-        print(
-            f'{label}: {plan["raters"]} raters, 24 photos: false {false:.1%}, a difference of {plan["find"]:g} found in {power:.0%}, planned {plan["power"]:.0%}'
+        false, power = (
+            np.mean(design.estimate(simulate(table, effects, rng, n, question_type)).p_value(middle) < 0.05)
+            for effects in (none, some)
         )
+        found = f'a difference of {plan.min_effect:g} found in {power:.0%}, planned {plan.power:.0%}'
+        print(f'{label}: {plan.raters} raters, 24 photos: false {false:.1%}, {found}')
         worst = max(worst, false)
     print(f'most false positives: {worst:.1%}')
     return worst
@@ -162,14 +168,12 @@ class Rater(threading.Thread):
 
     def __init__(self, port, number, choices, gate):
         super().__init__(daemon=True)
-        self.port, self.rng, self.choices, self.gate, self.kept, self.times = (
-            port,
-            np.random.default_rng(number),
-            choices,
-            gate,
-            {},
-            [],
-        )
+        self.port = port
+        self.rng = np.random.default_rng(number)
+        self.choices = choices
+        self.gate = gate
+        self.kept = {}  # trial -> answer that the service acknowledged
+        self.times = []  # seconds of every acknowledged answer
 
     def run(self):
         me = patient(self.port, '/join', {})[1]
@@ -185,32 +189,31 @@ class Rater(threading.Thread):
 
 
 def load(folder, raters=30):
-    "Thirty raters at once; the service is killed in the middle and started again. What was acknowledged must be there."
-    from colorlab.survey import read_design
-    from colorlab.survey_server import AnswerStore
+    "Many raters at once; the service is killed in the middle and started again. What was acknowledged must be there."
+    from colorlab.survey_server import AnswerStore, read_design
 
     design, port, gate = read_design(folder), free_port(), threading.Barrier(raters)
     trials, process = len(design['seats'][0]), serve(folder, port)
-    crowd = [Rater(port, i, list(design['choices']), gate) for i in range(raters)]
+    threads = [Rater(port, i, list(design['choices']), gate) for i in range(raters)]
     try:
-        for r in crowd:
+        for r in threads:
             r.start()
-        while sum(len(r.kept) for r in crowd) < raters * trials // 2:
+        while sum(len(r.kept) for r in threads) < raters * trials // 2:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        acknowledged = {(r.name, t): a for r in crowd for t, a in list(r.kept.items())}
+        acknowledged = {(r.name, t): a for r in threads for t, a in list(r.kept.items())}
         stored = {(r, t): a for r, t, _, a, _ in AnswerStore(Path(folder) / 'answers.sqlite').table()}
         lost = [k for k, a in acknowledged.items() if stored.get(k) != a]
         process = serve(folder, port)
-        for r in crowd:
+        for r in threads:
             r.join(120)
     finally:
         process.kill()
     process.wait()
     stored = {(r, t): a for r, t, _, a, _ in AnswerStore(Path(folder) / 'answers.sqlite').table()}
-    lost += [(r.name, t) for r in crowd for t, a in r.kept.items() if stored.get((r.name, t)) != a]
-    times = np.sort(np.concatenate([r.times for r in crowd]))
+    lost += [(r.name, t) for r in threads for t, a in r.kept.items() if stored.get((r.name, t)) != a]
+    times = np.sort(np.concatenate([r.times for r in threads]))
     return dict(
         raters=raters,
         trials=trials,

@@ -46,12 +46,11 @@ def score_batch(
     learn,  # a fastai `Learner` that has just predicted
 ) -> pd.DataFrame:  # one row a photo, see `colorlab.metrics.score`
     "Scores of the batch at hand, in RGB; computed once, however many callbacks and metrics ask."
-    pred, scores = getattr(learn, 'scored_batch', None) or (None, None)
-    if pred is not learn.pred:
+    pred = get_y(learn.pred)
+    if not hasattr(pred, 'photo_scores'):
         space, x, y = learn.dls.train.space, learn.xb[0], learn.yb[0]
-        scores = score(space.merge(x, get_y(learn.pred).float()), space.merge(x, y))
-        learn.scored_batch = (learn.pred, scores)
-    return scores
+        pred.photo_scores = score(space.merge(x, pred.float()), space.merge(x, y))
+    return pred.photo_scores
 
 # %% ../nbs/08_callbacks.ipynb #91d97022
 class History(Callback):
@@ -89,7 +88,6 @@ class History(Callback):
 
     def after_epoch(self):
         "Add a row, if the epoch is a new one and something was learned in it."
-        self.learn.scored_batch = None
         if self.epoch >= self.first and self.sums[True][1]:
             self.rows.append(self.epoch_row())
             self.write()

@@ -298,8 +298,8 @@ def color_files(
     "Color files and folders into another folder; what cannot be colored is named, and the rest is done."
     result = BatchResult()
     validate_options(colorizer, **kwargs)
-    plan = plan_files(sources, out)
-    for source, dest in progress_bar(plan.items(), desc='coloring', unit='photo', disable=not progress):
+    plan = plan_files(sources, out).items()
+    for source, dest in progress_bar(plan, desc='coloring', unit='photo') if progress else plan:
         if not force and all(map(exists, result_files(dest, **kwargs))):
             result.skipped.append(dest)
             continue

@@ -26,9 +26,9 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .cache import RecordStore, map_threads
 from .images import BadInput, atomic_write, open_small, photo_files, sample_folder
 from .lab import rgb_to_lab
-from .records import RecordStore, map_threads
 
 # %% ../nbs/03_data.ipynb #30775150
 def lab_thumbnail(

@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['N_DCT', 'NEAR_DISTANCE', 'DUPLICATE_CORRELATION', 'COARSE_THRESHOLDS', 'CROP_MATRICES', 'gray_thumbnail',
-           'standardize', 'dct_signature', 'mirror_signature', 'crop_matrices', 'unit_rows', 'cropped_units',
-           'best_correlation', 'similarity']
+           'standardize', 'dct_signature', 'mirror_signature', 'CropMatrices', 'enlarge_matrix', 'crop_matrices',
+           'unit_rows', 'cropped_units', 'correlate_parts', 'best_correlation', 'shrink', 'similarity']
 
 # %% ../nbs/extras/20_duplicates.ipynb #d2c18330
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 from scipy.fft import dctn
@@ -20,91 +22,128 @@ def gray_thumbnail(img: Image.Image) -> np.ndarray:  # uint8 (32, 32)
 
 def standardize(
     thumbs: np.ndarray,  # uint8 (..., 32, 32)
-) -> np.ndarray:  # float32, mean 0, spread 1
+) -> np.ndarray:  # float32, mean 0, deviation 1
     "Take brightness and contrast away; a picture of nearly nothing stays so."
     t = thumbs.astype(np.float32)
-    return (t - t.mean((-2, -1), keepdims=True)) / t.std((-2, -1), keepdims=True).clip(2)
+    mean = t.mean((-2, -1), keepdims=True)
+    return (t - mean) / t.std((-2, -1), keepdims=True).clip(2)
 
 # %% ../nbs/extras/20_duplicates.ipynb #cb113ee1
-N_DCT = 4  # in each direction
+N_DCT = 4  # frequencies kept in each direction
 
 
 def dct_signature(
     thumbs: np.ndarray,  # uint8 (..., 32, 32)
 ) -> np.ndarray:  # float32 (..., 15)
-    "The coarse arrangement of light and dark."
-    waves = dctn(standardize(thumbs), axes=(-2, -1), norm='ortho')[..., :N_DCT, :N_DCT] / 32
-    return waves.reshape(*waves.shape[:-2], -1)[..., 1:].astype(np.float32)
+    "The coarse arrangement of light and dark: the lowest frequencies of a cosine transform, without the mean."
+    dct = dctn(standardize(thumbs), axes=(-2, -1), norm='ortho')[..., :N_DCT, :N_DCT] / 32
+    return dct.reshape(*dct.shape[:-2], -1)[..., 1:].astype(np.float32)
 
 
 def mirror_signature(
-    outlines: np.ndarray,  # (..., 15)
-) -> np.ndarray:
-    "The outlines of the photos seen in a mirror."
-    return outlines * np.resize([1, -1] * (N_DCT // 2), N_DCT * N_DCT)[1:].astype(np.float32)
+    signatures: np.ndarray,  # (..., 15), of `dct_signature`
+) -> np.ndarray:  # the same shape
+    "The signatures of the photos seen in a mirror."
+    signs = np.resize([1, -1] * (N_DCT // 2), N_DCT * N_DCT)[1:]
+    return signatures * signs.astype(np.float32)
 
 # %% ../nbs/extras/20_duplicates.ipynb #7fbbed01
-NEAR_DISTANCE = 0.3  # outlines closer than this are looked at again
-DUPLICATE_CORRELATION = 0.95  # thumbnails that correlate so are one picture
-COARSE_THRESHOLDS = {8: 0.88, 16: 0.9}  # pixels a side, and how they must correlate for a finer look to be worth while
+NEAR_DISTANCE = 0.3  # between signatures; closer photos are compared in full
+DUPLICATE_CORRELATION = 0.95  # thumbnails that correlate by more are one picture
+COARSE_THRESHOLDS = {8: 0.88, 16: 0.9}  # pixels a side -> correlation from which a finer comparison is worth while
 
 
-def crop_matrices(n: int) -> tuple:  # two arrays (37, n, n), for the rows and for the columns; the whole is the first
-    "What enlarges a part of a picture of n×n pixels, at most a fifth smaller, to a whole one: products with two small matrices."
+class CropMatrices(NamedTuple):
+    "What enlarges parts of a picture of n×n pixels to the whole: rows @ picture @ columns transposed."
 
-    def enlarge(at, part):  # of an axis
-        row = Image.fromarray(np.eye(n, dtype=np.float32)).resize(
-            (n, n), Image.BICUBIC, box=(n * (1 - part) * at, 0, n * (1 - part) * at + n * part, n)
-        )
-        return np.asarray(row).T
+    rows: np.ndarray  # (37, n, n)
+    columns: np.ndarray  # (37, n, n)
 
-    found = [(np.eye(n, dtype=np.float32),) * 2] + [
-        (enlarge(y, s), enlarge(x, s)) for s in (0.95, 0.9, 0.85, 0.8) for y in (0, 0.5, 1) for x in (0, 0.5, 1)
-    ]
-    return tuple(np.stack(matrices) for matrices in zip(*found))
+# %% ../nbs/extras/20_duplicates.ipynb #1d9d4cf2
+def enlarge_matrix(
+    n: int,  # pixels
+    at: float,  # where the part lies: 0 at the beginning, 1 at the end
+    share: float,  # its length, as a share of the whole
+) -> np.ndarray:  # (n, n)
+    "What enlarges a part of n pixels in a row to n pixels, as a matrix."
+    first = n * (1 - share) * at
+    identity = Image.fromarray(np.eye(n, dtype=np.float32))
+    return np.asarray(identity.resize((n, n), Image.BICUBIC, box=(first, 0, first + n * share, n))).T
 
 
+def crop_matrices(
+    n: int,  # pixels a side
+) -> CropMatrices:
+    "For the whole picture, and for parts of it that are at most a fifth smaller, at nine places each."
+    rows = [np.eye(n, dtype=np.float32)]
+    columns = [np.eye(n, dtype=np.float32)]
+    for share in (0.95, 0.9, 0.85, 0.8):
+        for y in (0, 0.5, 1):
+            for x in (0, 0.5, 1):
+                rows.append(enlarge_matrix(n, y, share))
+                columns.append(enlarge_matrix(n, x, share))
+    return CropMatrices(np.stack(rows), np.stack(columns))
+
+# %% ../nbs/extras/20_duplicates.ipynb #6b12f549
 CROP_MATRICES = {n: crop_matrices(n) for n in (*COARSE_THRESHOLDS, 32)}
 
 
-def unit_rows(pictures: np.ndarray) -> np.ndarray:  # (..., n, n) -> (..., n*n)
-    "Each picture as a row of numbers with mean 0 and length 1."
+def unit_rows(
+    pictures: np.ndarray,  # (..., n, n)
+) -> np.ndarray:  # (..., n*n)
+    "Each picture as a row of numbers with mean 0 and length 1: products of two are correlations."
     flat = pictures.reshape(*pictures.shape[:-2], -1)
     flat = flat - flat.mean(-1, keepdims=True)
     return flat / np.sqrt(np.einsum('...i,...i', flat, flat))[..., None].clip(1e-6)
 
 
-def cropped_units(thumbs: np.ndarray) -> np.ndarray:  # float32 (N, n, n) -> (N, 37, n*n)
-    "Thumbnails and what they become when the photo is cut, each as a `unit_rows`."
+def cropped_units(
+    thumbs: np.ndarray,  # float32 (N, n, n)
+) -> np.ndarray:  # (N, 37, n*n)
+    "Thumbnails and what they become when the photo is cut, each as one of `unit_rows`."
     N, n, _ = thumbs.shape
     rows, columns = CROP_MATRICES[n]
-    cut = rows @ thumbs.transpose(1, 0, 2).reshape(n, N * n)  # all thumbnails side by side: large products are quick
-    cut = cut.reshape(-1, n * N, n) @ columns.swapaxes(1, 2)
+    side_by_side = thumbs.transpose(1, 0, 2).reshape(n, N * n)  # large products are quick
+    cut = (rows @ side_by_side).reshape(-1, n * N, n) @ columns.swapaxes(1, 2)
     return unit_rows(cut.reshape(-1, n, N, n).transpose(2, 0, 1, 3))
+
+# %% ../nbs/extras/20_duplicates.ipynb #84624e33
+def correlate_parts(
+    whole: np.ndarray,  # float32 (N, n, n)
+    parts: np.ndarray,  # (N, 37, n*n), of `cropped_units`
+) -> np.ndarray:  # (N,), −1..1
+    "The best correlation of a picture, mirrored or not, with any part of another."
+    both = np.stack([unit_rows(whole), unit_rows(whole[..., ::-1])], -1)
+    return (parts @ both).max((1, 2))
 
 
 def best_correlation(
-    a: np.ndarray,
-    b: np.ndarray,  # float32 (N, n, n)
+    a: np.ndarray,  # float32 (N, n, n)
+    b: np.ndarray,  # the same shape
 ) -> np.ndarray:  # (N,), −1..1
     "The best correlation of one picture with any part of the other, mirrored or not."
+    return np.maximum(correlate_parts(b, cropped_units(a)), correlate_parts(a, cropped_units(b)))
 
-    def best(parts, whole):
-        return (parts @ np.stack([unit_rows(whole), unit_rows(whole[..., ::-1])], -1)).max((1, 2))
-
-    return np.maximum(best(cropped_units(a), b), best(cropped_units(b), a))  # the windows lie alike in a mirror
+# %% ../nbs/extras/20_duplicates.ipynb #c9842237
+def shrink(
+    thumbs: np.ndarray,  # (N, 32, 32)
+    n: int,  # pixels a side, 8, 16 or 32
+) -> np.ndarray:  # (N, n, n)
+    "Thumbnails of thumbnails: means of squares of pixels."
+    return thumbs.reshape(-1, n, 32 // n, n, 32 // n).mean((2, 4))
 
 
 def similarity(
-    a: np.ndarray,
-    b: np.ndarray,  # uint8 (N, 32, 32)
-) -> np.ndarray:  # (N,), −1..1
-    "How well two thumbnails `best_correlation`; those that do not when they are small are not looked at when they are large."
-    a, b, todo, like = standardize(a), standardize(b), np.arange(len(a)), np.zeros(len(a), np.float32)
+    a: np.ndarray,  # uint8 (N, 32, 32)
+    b: np.ndarray,  # the same shape
+) -> np.ndarray:  # float32 (N,), −1..1
+    "The `best_correlation` of thumbnails; those that differ when they are small are not compared when they are large."
+    a, b = standardize(a), standardize(b)
+    todo = np.arange(len(a))
+    best = np.zeros(len(a), np.float32)
     for n in CROP_MATRICES:
-        small = (t[todo].reshape(-1, n, 32 // n, n, 32 // n).mean((2, 4)) for t in (a, b))
-        like[todo] = best_correlation(*small)
-        todo = todo[like[todo] > COARSE_THRESHOLDS.get(n, 1)]
+        best[todo] = best_correlation(shrink(a[todo], n), shrink(b[todo], n))
+        todo = todo[best[todo] > COARSE_THRESHOLDS.get(n, 1)]
         if len(todo) == 0:
             break
-    return like
+    return best

@@ -8,8 +8,8 @@ __all__ = ['D65_WHITE', 'SRGB_PRIMARIES', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'LAB_DELTA
            'linear_to_srgb', 'mix_channels', 'has_fast_cbrt', 'cube_root', 'lab_f', 'lab_f_inverse', 'as_float',
            'to_linear', 'check_channels', 'rgb_to_lab', 'rgb_to_lightness', 'lab_to_rgb', 'split_lab', 'join_lab',
            'fits_srgb', 'in_gamut', 'reduce_chroma', 'pixels_at', 'with_pixels', 'into_gamut', 'lab_to_rgb_in_gamut',
-           'LightnessError', 'lightness_error', 'Space', 'rgb_to_xy', 'xy_to_rgb', 'rgb_to_gray_and_rgb', 'y_to_rgb',
-           'rgb_to_small_and_large', 'y_to_gray', 'superres_space', 'hue_to_hex']
+           'LightnessError', 'lightness_error', 'Space', 'rgb_to_xy', 'xy_to_rgb', 'L_to_rgb', 'rgb_to_gray_and_rgb',
+           'y_to_rgb', 'luma_to_rgb', 'rgb_to_small_and_large', 'y_to_gray', 'superres_space', 'hue_to_hex']
 
 # %% ../nbs/02_lab.ipynb #07d9052a
 from collections.abc import Callable
@@ -148,7 +148,7 @@ def rgb_to_lab(
 def rgb_to_lightness(
     rgb,  # array (..., 3, H, W): sRGB as floats in 0..1 or uint8 in 0..255
 ):  # float array (..., 1, H, W), 0..100
-    "`L` alone: the values of `rgb_to_lab(rgb)[..., :1, :, :]`, several times as fast."
+    "`L` alone: the values of `rgb_to_lab(rgb)[..., :1, :, :]`, without the work for a and b."
     check_channels(rgb)
     (luminance,) = mix_channels(to_linear(rgb), RGB_TO_XYZ[1:2])
     return (116 * lab_f(luminance) - 16)[..., None, :, :]
@@ -284,6 +284,7 @@ class Space:
     ny: int  # channels of `y`
     split: Callable  # rgb (..., 3, H, W), floats in 0..1 or uint8 -> x, y in −1..1
     merge: Callable  # x, y -> rgb in 0..1
+    x_to_rgb: Callable  # x -> the gray photo that the model sees, (..., 3, H, W) in 0..1
     scale: int = 1  # width and height of `y`, in those of `x`
 
 # %% ../nbs/02_lab.ipynb #b6467f65
@@ -303,7 +304,16 @@ def xy_to_rgb(
     return xp.clip(lab_to_rgb_in_gamut(join_lab(x, y)), 0.0, 1.0)
 
 
-LAB = Space('lab', 1, 2, split=rgb_to_xy, merge=xy_to_rgb)
+def L_to_rgb(
+    L,  # (..., 1, H, W) in −1..1
+):  # (..., 3, H, W) in 0..1
+    "`L` to a gray photo."
+    xp = array_namespace(L)
+    no_color = xp.concat([0 * L, 0 * L], axis=-3)
+    return xp.clip(lab_to_rgb(join_lab(L, no_color)), 0.0, 1.0)
+
+
+LAB = Space('lab', 1, 2, split=rgb_to_xy, merge=xy_to_rgb, x_to_rgb=L_to_rgb)
 
 # %% ../nbs/02_lab.ipynb #e19dae04
 LUMA_BT601 = 0.299, 0.587, 0.114  # BT.601, as in Pillow and OpenCV
@@ -326,9 +336,17 @@ def y_to_rgb(
     "RGB in −1..1 to photo; what lies outside is clipped."
     return array_namespace(y).clip((as_float(y) + 1) / 2, 0.0, 1.0)
 
+# %% ../nbs/02_lab.ipynb #c3fc7eb8
+def luma_to_rgb(
+    x,  # (..., 1 or more, H, W) in −1..1; the first channel counts
+):  # (..., 3, H, W) in 0..1
+    "Luma to a gray photo."
+    gray = y_to_rgb(x, x[..., :1, :, :])
+    return array_namespace(x).concat([gray] * 3, axis=-3)
 
-RGB = Space('rgb', 1, 3, split=rgb_to_gray_and_rgb, merge=y_to_rgb)
-RGB3 = Space('rgb3', 3, 3, split=partial(rgb_to_gray_and_rgb, repeats=3), merge=y_to_rgb)
+
+RGB = Space('rgb', 1, 3, rgb_to_gray_and_rgb, y_to_rgb, luma_to_rgb)
+RGB3 = Space('rgb3', 3, 3, partial(rgb_to_gray_and_rgb, repeats=3), y_to_rgb, luma_to_rgb)
 
 # %% ../nbs/02_lab.ipynb #5c976c17
 def rgb_to_small_and_large(
@@ -346,19 +364,17 @@ def rgb_to_small_and_large(
 
 def y_to_gray(
     x,  # not needed
-    y,  # L, (..., 1, H, W) in −1..1
+    y,  # `L`, (..., 1, H, W) in −1..1
 ):  # (..., 3, H, W) in 0..1
-    "L to a gray photo."
-    xp = array_namespace(y)
-    no_color = xp.concat([0 * y, 0 * y], axis=-3)
-    return xp.clip(lab_to_rgb(join_lab(y, no_color)), 0.0, 1.0)
+    "`L` to a gray photo."
+    return L_to_rgb(y)
 
 
 def superres_space(
     scale: int,  # pixels of `y` for one of `x`, in each direction
 ) -> Space:
     "The space that predicts L from a small L (R3.11)."
-    return Space(f'sr{scale}', 1, 1, partial(rgb_to_small_and_large, scale=scale), y_to_gray, scale)
+    return Space(f'sr{scale}', 1, 1, partial(rgb_to_small_and_large, scale=scale), y_to_gray, L_to_rgb, scale)
 
 # %% ../nbs/02_lab.ipynb #881e16d2
 SR2 = superres_space(2)

@@ -105,6 +105,7 @@ def inception() -> PerceptualMetric:
 def lite0_features() -> PerceptualMetric:
     "EfficientNet-Lite0 without its last layer; weights from a package."
     import timm
+    import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
 
     from colorlab.koala import lite0_weights
 

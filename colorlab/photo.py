@@ -259,7 +259,7 @@ def read_photo(
             return decode_photo(data, max_pixels)
         except BadInput as e:
             raise BadInput(f'{path}: {e}') from e
-        except Image.DecompressionBombError as e:  # a few plugins look at Pillow's own limit
+        except Image.DecompressionBombError as e:  # the plugins of TIFF and WebP ask Pillow's limit themselves
             how = 'holds more pixels than Pillow allows: set PIL.Image.MAX_IMAGE_PIXELS to None first'
             raise BadInput(f'{path}: {how}') from e
 

@@ -244,10 +244,7 @@ async def in_thread(function, *args):
 class SurveyServer:
     "The pages and answers of one study. The key is not read, and need not be there."
 
-    def __init__(
-        self,
-        folder,  # of `build_study`
-    ):
+    def __init__(self, folder):  # of `build_study`
         folder = Path(folder)
         self.public = folder / 'public'
         self.design = read_design(folder)

@@ -19,7 +19,7 @@ from torch import nn
 
 from .cnn import conv_block, pad_to_multiple
 from .images import BadInput
-from .koala import lite0_weights, pretrained_timm
+from .koala import check_timm_name, lite0_weights, pretrained_timm
 from .lab import SPACES
 
 # %% ../nbs/12_unet.ipynb #53b384e1
@@ -234,13 +234,14 @@ class ResNetGenerator(nn.Module):
     ):
         super().__init__()
         widths = [nf * 2**i for i in range(halvings + 1)]
-        layers = [conv_block(ni, nf, ks)]
-        layers += [conv_block(a, b, stride=2) for a, b in zip(widths, widths[1:])]
-        residuals = [Residual(widths[-1]) for _ in range(blocks)]
+        up = []  # made first: a seed gives the weights that it always gave
         for a, b in zip(widths[:0:-1], widths[-2::-1]):
-            up = nn.ConvTranspose2d(a, b, 3, 2, 1, output_padding=1, bias=False)
-            residuals += [up, nn.BatchNorm2d(b), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, *residuals, nn.Conv2d(nf, no, ks, padding=ks // 2), nn.Tanh())
+            up += [nn.ConvTranspose2d(a, b, 3, 2, 1, output_padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+        down = [conv_block(ni, nf, ks)]
+        down += [conv_block(a, b, stride=2) for a, b in zip(widths, widths[1:])]
+        residuals = [Residual(widths[-1]) for _ in range(blocks)]
+        last = nn.Conv2d(nf, no, ks, padding=ks // 2)
+        self.layers = nn.Sequential(*down, *residuals, *up, last, nn.Tanh())
         self.multiple = 2**halvings
 
     def forward(self, x):
@@ -377,10 +378,7 @@ class TimmUNet(nn.Module):
         widths=(128, 96, 64, 32),  # channels on the way up, deepest first
     ):
         super().__init__()
-        if ':' in encoder:
-            raise BadInput(f'{encoder}: an encoder is named plainly, not by an address')
-        if ni not in (1, 3):
-            raise BadInput(f'ni is {ni}: a pretrained encoder sees 1 or 3 channels')
+        check_timm_name(encoder, 'encoder', ni)
         self.encoder = timm.create_model(encoder, features_only=True)
         skips = self.encoder.feature_info.channels()[::-1]
         widths = widths[: len(skips) - 1]
@@ -390,16 +388,14 @@ class TimmUNet(nn.Module):
         for name in ('mean', 'std'):
             self.register_buffer(name, torch.tensor(self.encoder.default_cfg[name])[:, None, None])
 
-# %% ../nbs/12_unet.ipynb #bae5d98f
-@patch
-def forward(self: TimmUNet, x):
-    "(N, ni, H, W) to (N, no, H, W), for any size."
-    encoder_input = (x.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self.mean) / self.std
-    deepest, *features = self.encoder(encoder_input)[::-1]
-    y = self.out(decode_features(deepest, features, self.ups))
-    return F.interpolate(y, size=x.shape[-2:], mode='bilinear')
+    def forward(self, x):
+        "(N, ni, H, W) to (N, no, H, W), for any size."
+        encoder_input = (x.expand(-1, 3, -1, -1) * 0.5 + 0.5 - self.mean) / self.std
+        deepest, *features = self.encoder(encoder_input)[::-1]
+        y = self.out(decode_features(deepest, features, self.ups))
+        return F.interpolate(y, size=x.shape[-2:], mode='bilinear')
 
-
+# %% ../nbs/12_unet.ipynb #832133cb
 @patch
 def param_groups(self: TimmUNet) -> list:  # two lists of parameters
     "The encoder, which knows much and should learn slowly, and the rest."

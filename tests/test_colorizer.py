@@ -40,7 +40,9 @@ def deep(gray):
 
 KINDS = {
     'I;16': deep,
-    'I;16B': lambda g: Image.frombytes('I;16B', g.size, (np.asarray(g).astype(np.uint16) * 257).astype('>u2').tobytes()),
+    'I;16B': lambda g: Image.frombytes(
+        'I;16B', g.size, (np.asarray(g).astype(np.uint16) * 257).astype('>u2').tobytes()
+    ),
     'I of 16 bits': lambda g: deep(g).convert('I'),
     'I of 8 bits': lambda g: g.convert('I'),
     'F in 0..1': lambda g: Image.fromarray((np.asarray(g) / 255).astype(np.float32)),
@@ -76,7 +78,7 @@ def test_arrays_come_back_as_they_were(colorizer, gray):
         assert out.dtype == a.dtype and out.shape == (*g.shape, 4 if a.shape[2:] == (4,) else 3)
         assert np.abs(lightness(out) - lightness(gray.convert('RGB'))).mean() < 0.5
     assert (colorizer(np.dstack([g] * 3 + [alpha]))[..., 3] == alpha).all()
-    t = torch.from_numpy(g)[None] / 255
+    t = torch.tensor(g)[None] / 255
     out = colorizer(t)
     assert out.dtype == t.dtype and out.shape == (3, *g.shape)
 

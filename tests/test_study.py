@@ -1,4 +1,4 @@
-"""The study as people meet it: the page in a real browser, thirty raters at once, a kill, a full disk, and the commands."""
+"""The study as people meet it: the page in a real browser, thirty raters at once, a kill, a full disk, the commands."""
 
 import csv
 import json
@@ -8,16 +8,16 @@ import runpy
 import shutil
 import sqlite3
 import sys
-import threading
-from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import colorlab, root
 from PIL import Image
 
+from colorlab.analysis import analyze_table, summary_paragraph
 from colorlab.answers import analyze, read_answers, read_key
 from colorlab.images import BadInput
-from colorlab.study import QUESTION_TYPES
+from colorlab.study import QUESTION_TYPES, mean_design
 from colorlab.survey import build_study
 
 bench = runpy.run_path(str(root / 'benchmarks' / 'study.py'))
@@ -63,7 +63,7 @@ def inside(page, selector):
 @pytest.mark.parametrize('device, width, height', (('desktop', 1280, 800), ('phone', 375, 667)))
 @pytest.mark.parametrize('kind', ('rating', 'real', 'pair'))
 def test_the_page_in_a_browser(browser, box, tmp_path, kind, device, width, height):
-    key = build_study(box / 'truth', dict(pale=box / 'pale'), tmp_path / 'study', kind=kind, raters=4)
+    key = build_study(box / 'truth', dict(pale=box / 'pale'), tmp_path / 'study', question_type=kind, raters=4)
     choices = list(json.loads((tmp_path / 'study' / 'public' / 'study.json').read_text())['choices'])
     context = browser.new_context(
         viewport=dict(width=width, height=height), has_touch=device == 'phone', accept_downloads=True
@@ -346,10 +346,29 @@ def test_google_forms(tmp_path):
         and raw.rater.nunique() == 4
         and notes == ['2 answers left empty', '15 answers met twice (the first of each was used)']
     )
-    x = analyze(key, [tmp_path / 'form.csv']).pairs[0]
-    assert x['answers'] == 15 and x['low'] < 2.3 < x['high']
+    c = analyze(key, [tmp_path / 'form.csv']).comparisons[0]
+    assert c.answers == 15 and c.low < 2.3 < c.high
     said = colorlab('study', 'analyze', tmp_path / 'key.json', '--answers', tmp_path / 'form.csv').stdout
     assert '4 raters gave 15 answers about 4 photos' in said
+
+
+def test_the_interval_of_a_share_stays_inside():
+    "Nearly always chosen: the linear interval would reach 101 %."
+    seen = [(r, f'{p}', 'pale or truth', float(r == p == 0)) for r in range(12) for p in range(8)]
+    table = pd.DataFrame(seen, columns=['rater', 'photo', 'version', 'value'])
+    key = dict(study='x', kind='pair', margin=0.1, versions=['truth', 'pale'])
+    linear = mean_design(table).estimate(1 - table.value).interval()
+    found = analyze_table(key, table)
+    c = found.comparisons[0]
+    assert linear.high > 1 and c.low < c.value < c.high == 1
+    assert 'to 100%' in summary_paragraph(found)
+
+
+def test_a_plan_is_written_under_the_names_that_old_keys_have(box, tmp_path):
+    key = build_study(box / 'truth', dict(pale=box / 'pale'), tmp_path / 'study', min_effect=3.5, power=0.5)
+    assert list(key) == ['study', 'kind', 'secret', 'plan', 'margin', 'versions', 'pictures', 'checks']
+    assert list(key['plan']) == ['raters', 'power', 'photos', 'versions', 'find', 'wanted', 'spread']
+    assert read_key(tmp_path / 'study') == key and key['plan']['find'] == 3.5
 
 
 def test_the_long_simulation_in_short():

@@ -15,14 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from colorlab.data import map_threads
+from colorlab.cache import map_threads
 
 CHILD = """
 import resource, sys, time
 from colorlab.doctor import diagnose
 began = time.perf_counter()
 d = diagnose(sys.argv[1])
-print(len(d.table), len(d.pairs), time.perf_counter()-began, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(len(d.table), len(d.pairs), time.perf_counter() - began, time.process_time(), peak)
 """
 
 
@@ -56,13 +57,9 @@ def make_thumbs(n):
 
     from colorlab.images import open_photo, photo_files, sample_folder
 
-    sources, thumbs = (
-        [
-            open_photo(sample_folder() / f).convert('L').resize((128, 128), Image.BOX)
-            for f in photo_files(sample_folder())
-        ],
-        [],
-    )
+    photos = (open_photo(sample_folder() / f) for f in photo_files(sample_folder()))
+    sources = [photo.convert('L').resize((128, 128), Image.BOX) for photo in photos]
+    thumbs = []
     for i in range(n):
         rng = np.random.default_rng(i - (i % 100 == 1))
         thumb = Image.new('L', (32, 32))
@@ -81,22 +78,21 @@ def time_pairs(n):
     from colorlab.duplicates import dct_signature
 
     with tempfile.TemporaryDirectory() as tmp:
-        os.environ['COLORLAB_CACHE'] = tmp
-        records, marks = PhotoRecords(tmp), ','.join('?' * len(RECORD_COLUMNS))
-        records.query(
-            f'insert into photos values ({marks})',
-            [
-                (f'{i:06}', 1, 1, f'{i:064}', 9, 9, 9.0, 'ok', t.tobytes(), dct_signature(t).tobytes(), b'')
-                for i, t in enumerate(make_thumbs(n))
-            ],
-        )
+        records = PhotoRecords(tmp)
+        records.path = Path(tmp) / 'records.sqlite'
+        known = dict.fromkeys(RECORD_COLUMNS, 0)
+        rows = []
+        for i, thumb in enumerate(make_thumbs(n)):
+            signature = dct_signature(thumb).tobytes()
+            about = dict(file=f'{i:06}', sha256=f'{i:064}', thumb=thumb.tobytes(), signature=signature)
+            rows.append((1, 1, *(known | about).values()))
+        records.query(f'insert into photos values ({",".join("?" * len(rows[0]))})', rows)
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         pairs = near_pairs(records)
         busy, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f'{n:7} thumbnails: {busy:5.1f} s of processor, {busy / n * 1e3:.2f} ms each, peak {after / 1024:.0f} MiB ({before / 1024:.0f} before), {len(pairs)} pairs',
-        flush=True,
-    )
+    peak = f'peak {after / 1024:.0f} MiB ({before / 1024:.0f} before)'
+    speed = f'{busy:5.1f} s of processor, {busy / n * 1e3:.2f} ms each'
+    print(f'{n:7} thumbnails: {speed}, {peak}, {len(pairs)} pairs', flush=True)
 
 
 def start(folder, env):
@@ -113,18 +109,17 @@ def main(*counts):
             env = os.environ | dict(COLORLAB_CACHE=f'{tmp}/cache-{n}', TQDM_DISABLE='1', PYTHONWARNINGS='ignore')
             child = start(folder, env)
             whole, pairs, seconds, busy, peak = map(float, child.communicate()[0].split())
-            again = start(folder, env)
-            second, second_busy = map(float, again.communicate()[0].split()[2:4])
+            child = start(folder, env)
+            second, second_busy = map(float, child.communicate()[0].split()[2:4])
             env['COLORLAB_CACHE'] = f'{tmp}/killed-{n}'
             child = start(folder, env)
             time.sleep(4 + seconds / 2)
             child.send_signal(signal.SIGKILL)
             child.wait()
             rest = float(start(folder, env).communicate()[0].split()[2])
-            print(
-                f'{n:7} photos: {seconds:6.1f} s ({busy:.1f} s of processor), peak {peak:5.0f} MiB, {pairs:.0f} pairs; again {second:5.1f} s ({second_busy:.1f}); killed half-way, the rest took {rest:5.1f} s',
-                flush=True,
-            )
+            first = f'{seconds:6.1f} s ({busy:.1f} s of processor), peak {peak:5.0f} MiB, {pairs:.0f} pairs'
+            again = f'again {second:5.1f} s ({second_busy:.1f}); killed half-way, the rest took {rest:5.1f} s'
+            print(f'{n:7} photos: {first}; {again}', flush=True)
 
 
 if __name__ == '__main__':

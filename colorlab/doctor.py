@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from .cache import RecordStore
 from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .cache import RecordStore
 from .data import SCAN_COLUMNS, connected_groups, find_dataset, inspect_photo, lab_thumbnail
 from colorlab.duplicates import (
     DUPLICATE_CORRELATION,

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ColorPair', 'PhotoDataset', 'item_to_pixels', 'OpenedPhotos', 'as_dataset', 'PhotoLoader', 'normalize_weights',
-           'EpochPlan', 'show_pairs', 'photo_loaders']
+           'EpochPlan', 'split_each', 'show_pairs', 'photo_loaders']
 
 # %% ../nbs/04_loaders.ipynb #8cb6651e
 import random
@@ -17,7 +17,7 @@ from fastai.data.core import DataLoaders, TfmdDL
 from fastcore.basics import patch
 from PIL import Image
 
-from .cache import PhotoCache, cache_folder, cache_photos, resize_short_side
+from .cache import PhotoCache, cache_photos, resize_short_side
 from .data import Manifest, check_weights, make_manifest
 from .images import open_photo, rgb_to_img, show_strip
 from .lab import LAB, Space
@@ -29,7 +29,7 @@ class ColorPair(NamedTuple):
     gray: Image.Image  # what the network sees, mode RGB
     color: Image.Image | None  # the photo, or what the network made of it, mode RGB; None if there is no truth
 
-
+# %% ../nbs/04_loaders.ipynb #3d336132
 class PhotoDataset:
     "Square crops of photos in a color space: item `i` is (x, y) from the middle, as tensors (channels, H, W) in −1..1."
 
@@ -146,7 +146,8 @@ class PhotoLoader(TfmdDL):
         drop_last: bool | None = None,  # leave out a last batch that is not full; by default as `train`
         epoch: int = 0,  # the first
         **kwargs,  # as for fastai's `TfmdDL`; there are no workers
-    ):  # long: one argument a line
+    ):
+        # long: one argument a line
         state = random.getstate()  # fastai draws a seed that nobody needs
         shuffle = train if shuffle is None else shuffle
         drop_last = train if drop_last is None else drop_last
@@ -166,7 +167,7 @@ def normalize_weights(
     weights = check_weights(weights, 'the training photos')
     return np.asarray(weights) / np.sum(weights)
 
-
+# %% ../nbs/04_loaders.ipynb #dafa15a6
 @patch
 def set_batch_size(
     self: PhotoLoader,
@@ -181,7 +182,8 @@ def set_batch_size(
 
 
 @patch
-def __len__(self: PhotoLoader):
+def __len__(self: PhotoLoader) -> int:
+    "Batches in an epoch, micro batches counted singly."
     return -(-self.n // self.bs)
 
 
@@ -237,6 +239,7 @@ def get_idxs(self: PhotoLoader) -> list:
 # %% ../nbs/04_loaders.ipynb #be6943c2
 @patch
 def __iter__(self: PhotoLoader):
+    "The batches of the next epoch: (x, y), or (x,) where there is no truth."
     self.before_iter()
     plan = self.draw_epoch()
     order = list(islice(self.get_idxs(), self.n))  # fastai may have put another order in its place
@@ -246,6 +249,20 @@ def __iter__(self: PhotoLoader):
         photos = np.stack([self.dataset.crop(order[i], plan.at[i]) for i in batch])
         yield self.after_batch(self.to_xy(photos, plan.flips[batch]))
     self.after_iter()
+
+# %% ../nbs/04_loaders.ipynb #182f626f
+def split_each(
+    space: Space,
+    photos: list,  # arrays uint8 (3, H, W)
+) -> tuple:  # x and y, as tensors
+    "`space.split` of one photo after the other: one fits the processor's cache, and NumPy has the faster cube root."
+    batch = []
+    for i, photo in enumerate(photos):
+        parts = space.split(photo)
+        batch = batch or [np.empty((len(photos), *part.shape), part.dtype) for part in parts]
+        for whole, part in zip(batch, parts):
+            whole[i] = part
+    return tuple(map(torch.from_numpy, batch))
 
 
 @patch
@@ -257,12 +274,11 @@ def to_xy(
     "Bytes to the space's x and y, on the device."
     batch = torch.from_numpy(photos).permute(0, 3, 1, 2).to(self.device)
     axes = [[axis for axis, flip in zip((-1, -2), flipped) if flip] for flipped in flips]
-    pieces = (photo.flip(flipped) for photo, flipped in zip(batch, axes))
-    if torch.device(self.device).type == 'cpu':  # a photo fits the processor's cache, and NumPy's cube root is faster
-        parts = zip(*(self.dataset.space.split(piece.numpy()) for piece in pieces))
-        xy = tuple(torch.from_numpy(np.stack(part)) for part in parts)
+    pieces = [photo.flip(flipped) for photo, flipped in zip(batch, axes)]
+    if torch.device(self.device).type == 'cpu':
+        xy = split_each(self.dataset.space, [piece.numpy() for piece in pieces])
     else:
-        xy = self.dataset.space.split(torch.stack(list(pieces)))
+        xy = self.dataset.space.split(torch.stack(pieces))
     return xy[: 1 + self.dataset.has_truth]
 
 # %% ../nbs/04_loaders.ipynb #1d7b9c30
@@ -275,6 +291,7 @@ def show_batch(
     show: bool = True,  # False: give fastai's (x, y, samples)
     unique: bool = False,  # one photo, as it comes in several epochs
     height: float = 1.3,  # of a row, in inches
+    **kwargs,  # what fastai's own drawing takes; not used
 ):
     "Draw what the network sees, and below it the truth."
     if unique:
@@ -284,7 +301,7 @@ def show_batch(
         return TfmdDL.show_batch(self, b, max_n=max_n, show=False)
     show_pairs(gray=self.decode_batch(b, max_n), truth=self.decode_batch(b, max_n), height=height)
 
-
+# %% ../nbs/04_loaders.ipynb #a4507e6c
 @patch
 def show_results(
     self: PhotoLoader,
@@ -294,6 +311,7 @@ def show_results(
     ctxs=None,  # fastai's; not used
     show: bool = True,  # False: give fastai's (x, y, samples, outs)
     height: float = 1.3,  # of a row, in inches
+    **kwargs,  # what fastai's own drawing takes; not used
 ):
     "Draw what the network sees, what it answers, and the truth."
     if not show:

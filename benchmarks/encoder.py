@@ -51,9 +51,9 @@ def ours(size):
 
 
 def learn(make, seed, seconds, size, bs=14, lr=4e-3, encoder_lr_mult=0.3):
-    """Train on the sample for some seconds of processor time (other programs do not count); scores on its validation photos.
+    """Train on the sample for some seconds of processor time; scores on its validation photos.
 
-    The learning rate rises and falls with the clock.
+    Other programs do not count. The learning rate rises and falls with the clock.
     """
     torch.manual_seed(seed)
     model, dls = make(size), photo_loaders(make_manifest(sample_folder()), size=size, bs=bs, seed=seed)

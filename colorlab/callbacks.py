@@ -220,7 +220,7 @@ class SampleGrid(Callback):
         photos = {}
         for n, (xb, yb) in enumerate(dl):
             photos |= {i: (xb[i - n * dl.bs], yb[i - n * dl.bs]) for i in chosen if i // dl.bs == n}
-        self.x, self.y = (torch.stack(t) for t in zip(*(photos[i] for i in chosen)))
+        self.inputs, self.truths = (torch.stack(t) for t in zip(*(photos[i] for i in chosen)))
 
     def after_epoch(self):
         "Draw, if it is time to."
@@ -240,7 +240,7 @@ class SampleGrid(Callback):
 
     def draw(self):  # a PIL image
         "What the model sees, what it predicts, and the truth, one under the other."
-        space, x, y = self.dls.train.space, self.x, self.y
+        space, x, y = self.dls.train.space, self.inputs, self.truths
         self.model.eval()
         with torch.no_grad():
             pred = space.merge(x, predict(self.model, x).float())

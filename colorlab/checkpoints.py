@@ -160,5 +160,5 @@ class TerminateOnNonFinite(Callback):
             return
         saved = self.run_dir.checkpoints() if self.run_dir else []
         kept = f'the last good checkpoint is {saved[-1].name}' if saved else 'there is no checkpoint yet'
-        where = f'the {name} is {float(loss)} in epoch {self.epoch + 1}, batch {self.iter + 1}'
+        where = f'the {name} is {loss.item()} in epoch {self.epoch + 1}, batch {self.iter + 1}'
         raise NonFiniteLoss(f'{where}; {kept}; start a new run with a lower lr, or with precision bf16 or float32')

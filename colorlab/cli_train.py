@@ -145,8 +145,8 @@ def pretrained_name(arch: str) -> str | None:
     "The name under which a network of `train --list` comes with pretrained weights."
     from colorlab.recipes import NETWORKS
 
-    for name, (_, address, init) in NETWORKS.items():
-        if address == arch and init:
+    for name, network in NETWORKS.items():
+        if network.arch == arch and network.init:
             return name
     return None
 

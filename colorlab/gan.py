@@ -44,8 +44,8 @@ def disc_input(
     nx, ny = x.shape[1], y.shape[1]
     if nx + ny == ni:
         return torch.cat([x, y], 1)
-    message = f'this discriminator judges {ni} channels, and the space gives {nx} + {ny}: build it with ni={nx + ny}'
-    raise BadInput(message)
+    made = f'{nx} + {ny}: build it with ni={nx + ny}'
+    raise BadInput(f'this discriminator judges {ni} channels, and the space gives {made}')
 
 # %% ../nbs/13_gan.ipynb #82daa6d0
 def disc_conv(
@@ -299,17 +299,17 @@ class Scores(NamedTuple):
 
 
 @patch
-def disc_score(self: Adversary, y) -> torch.Tensor:
-    "Scores of `y`, a true or generated answer to the batch, as float32. Hints beside `x` are not shown."
+def disc_scores(self: Adversary, *answers) -> list:  # float32
+    "Scores of true or generated answers to the batch. Hints that a generator may get beside `x` are not shown."
     x = self.xb[0][:, : self.dls.train.space.nx]
-    with self.mixed.autocast if self.mixed else nullcontext():
-        return self.disc(x, y).float()
+    with self.mixed.autocast if self.mixed else nullcontext():  # one for all: half copies of the weights are shared
+        return [self.disc(x, y).float() for y in answers]
 
 
 @patch
 def score_both(self: Adversary) -> Scores:
     "Scores of the truth, and of a prediction that leads no gradient back to the generator."
-    return Scores(self.disc_score(self.yb[0]), self.disc_score(get_y(self.pred).detach()))
+    return Scores(*self.disc_scores(self.yb[0], get_y(self.pred).detach()))
 
 
 @patch
@@ -369,7 +369,7 @@ def after_loss(self: Adversary):
     if self.generator_waits():
         return
     with frozen(self.disc):
-        adv = self.gan.gen(self.disc_score(get_y(self.pred)), self.label.real)
+        adv = self.gan.gen(*self.disc_scores(get_y(self.pred)), self.label.real)
     self.log_loss('adv_loss', adv)
     self.learn.loss_grad = self.l1_weight * self.loss_grad + adv / self.parts
 

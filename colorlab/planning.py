@@ -92,14 +92,19 @@ def measure_step(
     timer: StepTimer,
     counts: list[int],  # of threads
     rounds: int = 3,  # steps that count, for each
+    limit: float = 10.0,  # seconds, after which no further round begins
 ) -> StepTime:
     "Steps with all numbers of threads in turn; the fastest."
-    seconds = {n: [] for n in counts}
-    for _ in range(rounds + 1):
-        for n in counts:
+    began, seconds = time.perf_counter(), {n: [] for n in counts}
+    for i in range(rounds + 1):
+        if i > 1 and time.perf_counter() - began > limit:
+            break
+        for n in seconds:
             torch.set_num_threads(n)
             seconds[n].append(time_step(timer))
-    typical = {n: median(s[1:]) for n, s in seconds.items()}  # the first prepares kernels
+        fastest = min(s[-1] for s in seconds.values())
+        seconds = {n: s for n, s in seconds.items() if s[-1] <= 3 * fastest}  # others are hopeless
+    typical = {n: median(s[1:]) for n, s in seconds.items()}  # the first step prepares kernels
     best = min(typical, key=typical.get)
     torch.set_num_threads(best)
     return StepTime(timer.settings.size, typical[best], best)
@@ -137,7 +142,7 @@ class FastestThreads(Callback):
                 torch.set_num_threads(min(self.counts, key=lambda n: min(self.seconds[n])))
 
 # %% ../nbs/extras/37_planning.ipynb #b31f5b3f
-MIN_EPOCHS = {64: 6, 96: 16, 128: 16}  # size in pixels -> the least that is worth it; measured above
+MIN_EPOCHS = {64: 6, 96: 10, 128: 10}  # size in pixels -> the least that is worth it; measured above
 MAX_EPOCHS = 60  # beyond which 182 photos teach nothing new
 
 
@@ -186,17 +191,13 @@ def plan_training(
     "Measure this machine, and plan the largest size of which enough epochs fit; `BadInput` for less than no time."
     if seconds <= 0:
         raise BadInput(f'{seconds:g} seconds are no time to train: give more than 0')
-    began, best = time.perf_counter(), None
-    n_train, n_valid = (len(manifest.subset(s)) for s in ('train', 'val'))
+    began, best, counts = time.perf_counter(), None, thread_counts(device)
+    n_train, n_valid = (len(manifest.subset(split)) for split in ('train', 'val'))
     for size in sizes:
-        timer = StepTimer(replace(settings, size=size), manifest, device)
-        step = measure_step(timer, thread_counts(device))
+        if best and best.epochs * (best.size / size) ** 2 < MIN_EPOCHS[size]:
+            break  # cannot fit, so it is not measured
+        step = measure_step(StepTimer(replace(settings, size=size), manifest, device), counts)
         left = seconds - (time.perf_counter() - began)
         plan = fit_epochs_into(step, left, n_train, n_valid, settings.bs)
-        if best and not plan.epochs:
-            break
-        best = plan
-        if not plan.epochs:
-            break
-    torch.set_num_threads(best.threads)
+        best, counts = plan if plan.epochs or not best else best, [step.threads]
     return best

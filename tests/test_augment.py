@@ -39,7 +39,7 @@ def stock_learner(*cbs):
     torch.manual_seed(0)
     model = Lite()
     lite0_encoder(model)
-    return Learner(photo_loaders(sample, size=64, bs=16), model, model.loss, cbs=[*cbs])
+    return Learner(photo_loaders(sample, size=32, bs=8), model, model.loss, cbs=[*cbs])
 
 
 def fit(*cbs, share=0.01):
@@ -61,7 +61,7 @@ def test_all_of_them_work_in_a_stock_learner():
         Distillation([find_model('lite')]),
         PerceptualLoss(),
     )
-    learn, seen = fit(*cbs, share=0.6)
+    learn, seen = fit(*cbs, share=0.4)
     assert {shape[1:] for shape, _ in seen} == {(4, 32, 32), (4, 64, 64)}
     assert (learn.model.rarity != 1).any()
     assert not hasattr(learn, 'settings')

@@ -1,8 +1,8 @@
 from .colorizer import Colorizer as Colorizer
-from .colorizer import Hint as Hint
 from .evaluation import evaluate as evaluate
 from .finetune import fine_tune as fine_tune
 from .images import BadInput as BadInput
+from .inputs import Hint as Hint
 from .loaders import photo_loaders as photo_loaders
 from .recipes import color_learner as color_learner
 from .recipes import list_models as list_models

@@ -313,7 +313,7 @@ class Distillation(Callback):
 
     def after_loss(self):
         "A part of the loss is that against the teachers."
-        taught = self.model.both_losses(self.pred, self.ab, self.p)
+        taught = self.model.both_losses(self.pred, self.target_ab, self.target_p)
         self.learn.loss_grad = (1 - self.share) * self.loss_grad + self.share * taught
 
 # %% ../nbs/extras/28_lite.ipynb #297de3c6
@@ -322,17 +322,17 @@ class Distillation(Callback):
 def before_batch(self: Distillation):
     "What the teachers predict, on average, for photos without hints; for the others, the truth."
     x, y = self.xb[0], self.yb[0]
-    self.ab = y.float().clone()
-    self.p = self.model.target_distribution(y)
+    self.target_ab = y.float().clone()
+    self.target_p = self.model.target_distribution(y)
     no_hint = ~x[:, 1:].flatten(1).any(1)
     if not no_hint.any():
         return
     with autocast(x.device.type, learner_precision(self.learn)):
         outputs = [net(x[no_hint]) for net in self.nets]
     n = len(outputs)
-    self.ab[no_hint] = sum(ab.float() for ab, _ in outputs) / n
+    self.target_ab[no_hint] = sum(ab.float() for ab, _ in outputs) / n
     distributions = (self.model.subsample(logits).float().softmax(1) for _, logits in outputs)
-    self.p[no_hint] = sum(distributions) / n  # rare colors count more in it already
+    self.target_p[no_hint] = sum(distributions) / n  # rare colors count more in it already
 
 # %% ../nbs/extras/28_lite.ipynb #cae2ebec
 def vivid_ab(

@@ -30,7 +30,7 @@ from .learner import check_shapes, color_learner
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
 from .models import create_model, load_weights, resolve_function
-from .runs import Run, Settings, changed_settings
+from .runs import RENAMED_COLUMNS, Run, Settings, changed_settings
 
 # %% ../nbs/09_training.ipynb #1f587c70
 def make_callbacks(
@@ -199,7 +199,8 @@ def restore_state(
     except (RuntimeError, ValueError) as e:
         why = 'its checkpoint does not fit its settings (another arch, args or callbacks)'
         raise BadInput(f'{run.folder}: {why}: start a new run') from e
-    history.rows, history.first = state['history'], state['epochs']
+    history.rows = [{RENAMED_COLUMNS.get(k, k): v for k, v in row.items()} for row in state['history']]
+    history.first = state['epochs']
     history.write()
     set_random_state(state['random'])
 

@@ -1,4 +1,6 @@
-"""Mutate real picture files and read them: python tests/fuzz.py [N] [SEED]. Every answer must be a photo or one line of BadInput.
+"""Mutate real picture files and read them: python tests/fuzz.py [N] [SEED].
+
+Every answer must be a photo or one line of BadInput.
 
 Runs in a process of its own (tests/test_photo.py starts it), since a decoder that crashes would take the tests with it.
 """

@@ -72,7 +72,10 @@ def test_a_full_disk_is_said_and_nothing_is_lost(photos, tmp_path):
     steady = [*ARGS[:4], '--bs', 4, '--device', 'cpu', '--schedule', 'constant']
     colorlab('train', '--data', photos, '--out', tmp_path / 'run', '--epochs', 2, *steady)
     before = {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*.*') if p.suffix in ('.pt', '.safetensors')}
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
     done = colorlab(
         'train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu', check=False, preexec_fn=limit
     )

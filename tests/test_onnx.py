@@ -1,4 +1,4 @@
-"""Every network of the reports as ONNX, through the real command; and what is no model of ours, or a disk that fills."""
+"""Every network of the reports as ONNX, through the real command; foreign files; a disk that fills."""
 
 import resource
 import signal

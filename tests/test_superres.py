@@ -161,7 +161,9 @@ def test_one_may_train_ones_own(photos, gray, tmp_path):
     ],
 )
 def test_network_and_space_must_fit(arch, space, words, tmp_path):
-    plan = lambda wanted: plan_run(Run(tmp_path / 'no'), dict(data='sample', size=32) | wanted)
+    def plan(wanted):
+        return plan_run(Run(tmp_path / 'no'), dict(data='sample', size=32) | wanted)
+
     if words:
         with pytest.raises(BadInput, match=words):
             plan(network_settings(arch, space))

@@ -31,7 +31,7 @@ class ColorPair(NamedTuple):
 
 # %% ../nbs/04_loaders.ipynb #3d336132
 class PhotoDataset:
-    "Square crops of photos in a color space: item `i` is (x, y) from the middle, as tensors (channels, H, W) in −1..1."
+    "Square crops of photos. Item `i` is (x, y) from the middle, two tensors (channels, H, W) in −1..1."
 
     n_inp = 1  # of the parts of an item, how many the network gets
 

@@ -1,11 +1,11 @@
 "Listings and what is remembered about photos: the second time, several processes, damage, weights."
 
-import multiprocessing
 import os
 import sqlite3
 
 import pandas as pd
 import pytest
+from conftest import warm
 
 import colorlab.data as data
 from colorlab.cache import RecordStore
@@ -116,10 +116,9 @@ def scan_many(folder, cache, barrier, times):
 
 
 def test_several_processes_at_once(old_photos, tmp_path):
-    context = multiprocessing.get_context('spawn')
-    barrier = context.Barrier(4)
+    barrier = warm.Barrier(4)
     args = old_photos, tmp_path / 'cache', barrier, 4
-    processes = [context.Process(target=scan_many, args=args) for _ in range(4)]
+    processes = [warm.Process(target=scan_many, args=args) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

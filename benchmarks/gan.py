@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from fastai.callback.core import Callback
 
 from colorlab.data import make_manifest
-from colorlab.demo import fast_precision, machine_name
+from colorlab.callbacks import default_precision
+from colorlab.demo import machine_name
 from colorlab.lab import SPACES
 from colorlab.loaders import photo_loaders
 from colorlab.models import create_model
@@ -81,7 +82,7 @@ class InTurn(Callback):
 
 def side_by_side(name, size, device, photos, bs, epochs=3, peak=None):
     "One preset at one size."
-    best = dict(precision='bf16' if device == 'cuda' else fast_precision(), channels_last=True)
+    best = dict(precision='bf16' if device == 'cuda' else default_precision(), channels_last=True)
     wanted = preset(name, size=size, bs=bs, epochs=epochs, sample_epochs=[], data=str(photos)) | best
     settings = Settings(**wanted)
     how = settings.callbacks[0][1]

@@ -65,13 +65,13 @@ def timed(work):
 
 def looked_at(folder):
     "A folder that was never seen: the manifest's look at every photo comes before the first pass."
-    yield from first_pass(folder, scan(folder), False)
+    yield from first_pass(folder, scan(folder, remember=False), False)
 
 
 def main(n=200, rounds=7):
     make_photos(n)
     folder = tmp / 'photos'
-    rows = scan(folder)
+    rows = scan(folder, remember=False)
     work = {
         "the tutorials' recipe": tutorial,
         'colorlab, first pass (decode, check, shrink, cache)': lambda: first_pass(folder, rows, False),

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 
-from colorlab.callbacks import depthwise_to_float32, tune_malloc
+from colorlab.callbacks import default_precision, depthwise_to_float32, tune_malloc
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.demo import fast_precision, machine_name
+from colorlab.demo import machine_name
 from colorlab.images import sample_folder
 from colorlab.lite import Lite
 from colorlab.loaders import photo_loaders
@@ -58,7 +58,7 @@ def stepper(model, precision='float32', channels_last=False):
 def settings_side_by_side(rounds=6, bs=4, size=256):
     "The same network in float32 and with the settings that the demo would choose here, step by step in turn."
     x, y = torch.rand(bs, 1, size, size) * 2 - 1, torch.rand(bs, 2, size, size) - 0.5
-    best = dict(precision=fast_precision(), channels_last=True)
+    best = dict(precision=default_precision(), channels_last=True)
     rows = {
         'float32, plain': {},
         'float32, channels last': dict(channels_last=True),
@@ -82,7 +82,7 @@ def memory_step(size, kept, told, bs=16):
     torch.set_num_threads(1)
     model = Lite()
     depthwise_to_float32(model)
-    step, x = stepper(model, fast_precision(), channels_last=True), torch.rand(bs, 1, size, size) * 2 - 1
+    step, x = stepper(model, default_precision(), channels_last=True), torch.rand(bs, 1, size, size) * 2 - 1
     y = torch.rand(bs, 2, size, size) - 0.5
     for _ in range(2):
         step(x, y)

@@ -14,4 +14,9 @@ def __getattr__(name):
         from importlib.metadata import version
 
         return version('colorlab')
-    return _lazy_attribute(name)
+    found = _lazy_attribute(name)
+    if name in ('color_learner', 'fine_tune', 'train'):  # these hand out learners, which get the method `to_colorizer`
+        from colorlab.export import add_to_colorizer
+
+        add_to_colorizer()
+    return found

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GAN_LOSSES', 'disc_input', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc', 'GanLoss', 'bce', 'mse', 'mae',
-           'hinge_real', 'hinge_fake', 'hinge_gen', 'saturating', 'frozen', 'Adversary', 'highest_lr', 'Scores']
+           'hinge_real', 'hinge_fake', 'hinge_gen', 'saturating_gen', 'frozen', 'Adversary', 'highest_lr', 'Scores']
 
 # %% ../nbs/13_gan.ipynb #db461537
 import math
@@ -22,7 +22,6 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.schedule import ParamScheduler
 from fastcore.basics import patch, store_attr
 from torch import nn
-from torch.amp import GradScaler
 
 from .images import BadInput
 from .koala import check_timm_name
@@ -117,9 +116,8 @@ class MLPDisc(nn.Module):
     ):
         super().__init__()
         self.ni = ni
-        convs = [disc_conv(a, b) for a, b in zip((ni, *widths), widths)]
         self.layers = nn.Sequential(
-            *convs,
+            *(disc_conv(a, b) for a, b in zip((ni, *widths), widths)),
             nn.Conv2d(widths[-1], 1, 3, padding=1),
             nn.AdaptiveAvgPool2d(pool),
             nn.Flatten(),
@@ -173,7 +171,7 @@ def hinge_gen(score, label):
     return -score.mean()
 
 
-def saturating(score, label):
+def saturating_gen(score, label):
     "log(1 − p), from logits, whatever the label."
     return -F.softplus(score).mean()
 
@@ -183,13 +181,13 @@ GAN_LOSSES = {
     'lsgan': GanLoss(mse, mse, mse, middle=0.5),  # R0.13
     'hinge': GanLoss(hinge_real, hinge_fake, hinge_gen),
     'mae': GanLoss(mae, mae, bce),  # R2.9
-    'minimax': GanLoss(bce, bce, saturating),  # R4.9
+    'minimax': GanLoss(bce, bce, saturating_gen),  # R4.9
 }
 
 # %% ../nbs/13_gan.ipynb #e4cc9003
 @contextmanager
 def frozen(disc: nn.Module):
-    "Within, a discriminator scores and does not move: no gradients for its weights, no new averages in its batch norms."
+    "Within, a discriminator scores and does not move: no gradients for its weights, no new averages."
     norms = [m for m in disc.modules() if getattr(m, 'track_running_stats', False)]
     disc.requires_grad_(False)
     for m in norms:
@@ -245,15 +243,15 @@ class Adversary(Callback):
 @patch
 def place_disc(self: Adversary):
     "Give the discriminator its weights and its optimizer when the first fit begins, and its device at every fit."
-    first = self.disc_opt is None
-    if first and self.warm_start and not self.saved:
-        load_weights(self.disc, self.warm_start, 'disc.safetensors')
-    elif first and self.init and not self.saved:
-        resolve_function(self.init)(self.disc)
+    if self.disc_opt is None and not self.saved:
+        if self.warm_start:
+            load_weights(self.disc, self.warm_start, 'disc.safetensors')
+        elif self.init:
+            resolve_function(self.init)(self.disc)
     channels_last = any(p.ndim == 4 and not p.is_contiguous() for p in self.model.parameters())
     memory_format = torch.channels_last if channels_last else torch.preserve_format
     self.disc.train().to(self.dls.device, memory_format=memory_format)
-    if first:
+    if self.disc_opt is None:
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
 
 # %% ../nbs/13_gan.ipynb #bf7c8ef2
@@ -275,7 +273,7 @@ def before_fit(self: Adversary):
     self.gen_lr = highest_lr(self.learn)
     self.mixed = next((cb for cb in self.learn.cbs if isinstance(cb, MixedPrecision)), None)
     fp16 = self.mixed is not None and self.learn.scaler.is_enabled()
-    self.disc_scaler = GradScaler(torch.device(self.dls.device).type, enabled=fp16)
+    self.disc_scaler = torch.amp.GradScaler(torch.device(self.dls.device).type, enabled=fp16)
     if self.saved:
         self.disc_opt.load_state_dict(self.saved['disc_opt'])
         self.disc_scaler.load_state_dict(self.saved['disc_scaler'])
@@ -287,7 +285,7 @@ def before_fit(self: Adversary):
 
 @patch
 def after_fit(self: Adversary):
-    "From here on the learner predicts and validates without a discriminator."
+    "A learner that does not fit predicts and validates without a discriminator."
     self.fitting = False
 
 # %% ../nbs/13_gan.ipynb #c3c46207
@@ -300,7 +298,7 @@ class Scores(NamedTuple):
 
 @patch
 def disc_scores(self: Adversary, *answers) -> list:  # float32
-    "Scores of true or generated answers to the batch. Hints that a generator may get beside `x` are not shown."
+    "Scores of true or generated answers to the batch. Hints that a generator gets beside `x` are not shown."
     x = self.xb[0][:, : self.dls.train.space.nx]
     with self.mixed.autocast if self.mixed else nullcontext():  # one for all: half copies of the weights are shared
         return [self.disc(x, y).float() for y in answers]
@@ -321,9 +319,8 @@ def disc_loss(self: Adversary, scores: Scores, label: Scores) -> torch.Tensor:
 @patch
 def log_loss(self: Adversary, name: str, loss: torch.Tensor):
     "Keep a loss for the history, under a name of `stats`; the learner's `TerminateOnNonFinite` may object."
-    guard = getattr(self.learn, 'terminate_on_non_finite', None)
-    if guard:
-        guard.check(loss, name)
+    if hasattr(self.learn, 'terminate_on_non_finite'):
+        self.terminate_on_non_finite.check(loss, name)
     self.stats[name].append(loss.detach())
 
 
@@ -429,8 +426,7 @@ def load_state_dict(self: Adversary, state: dict):
 @patch
 def save(self: Adversary, run: Run, settings: Settings):
     "Write the discriminator into a run."
-    path = run / 'disc.safetensors'
-    save_model(self.disc, path, self.arch, self.args, settings.space, settings.size)
+    save_model(self.disc, run / 'disc.safetensors', self.arch, self.args, settings.space, settings.size)
 
 # %% ../nbs/13_gan.ipynb #9b648191
 @patch

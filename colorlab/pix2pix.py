@@ -27,13 +27,15 @@ class PatchGAN(nn.Module):
         super().__init__()
         if norm not in NORM_LAYERS:
             raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORM_LAYERS)}')
-        self.ni, widths = ni, [ni] + [ndf * min(2**i, 8) for i in range(len(strides))]
-        convs = [
-            disc_conv(a, b, NORM_LAYERS[norm] if i else None, stride)
-            for i, (a, b, stride) in enumerate(zip(widths, widths[1:], strides))
-        ]
-        pad = [nn.ZeroPad2d((1, 0, 1, 0))] if zero_pad else []
-        self.layers = nn.Sequential(*convs, *pad, nn.Conv2d(widths[-1], 1, 4, padding=1, bias=not zero_pad))
+        self.ni = ni
+        widths = [ndf * min(2**i, 8) for i in range(len(strides))]
+        layers = []
+        for i, (a, b, stride) in enumerate(zip([ni, *widths], widths, strides)):
+            layers.append(disc_conv(a, b, NORM_LAYERS[norm] if i else None, stride))
+        if zero_pad:
+            layers.append(nn.ZeroPad2d((1, 0, 1, 0)))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1, bias=not zero_pad))
 
     def forward(self, x, y):
+        "Scores, (N, 1, h, w): one for each patch."
         return self.layers(disc_input(x, y, self.ni))

@@ -8,7 +8,8 @@ __all__ = ['PIX2PIX_ADAM', 'ADVERSARY', 'PRESETS', 'R0_LABELS', 'R0_ADVERSARY', 
            'T4_FLOPS', 'SMOKE_TEST', 'SMOKE_PHOTOS', 'SMOKE_EPOCHS', 'adversary_setting', 'patchgan_setting', 'Preset',
            'DiscriminatorSpec', 'find_discriminator', 'match_disc', 'with_adversary', 'NetworkSpec', 'network_settings',
            'preset', 'shipped_models', 'ModelEntry', 'lesson_of', 'all_models', 'list_models', 'catalog', 'disc_args',
-           'count_flops', 'estimate_hours', 'divide_channels', 'scale_width', 'smoke_config', 'copy_few_photos']
+           'count_flops', 'estimate_hours', 'divide_channels', 'scale_width', 'smoke_config', 'copy_few_photos',
+           'color_learner']
 
 # %% ../nbs/extras/22_recipes.ipynb #bf37b356
 import os
@@ -21,10 +22,14 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
+from fastai.callback.core import Callback
+from fastcore.foundation import L
+from fastcore.meta import delegates
 from torch.utils.flop_counter import FlopCounterMode
 
 from .images import BadInput, photo_files, sample_folder
 from .lab import SPACES
+from .learner import color_learner as network_learner
 from .models import create_model, predict, resolve
 from .unet import REPORT_GENERATORS, report_generator
 
@@ -256,19 +261,23 @@ def lesson_of(
 def all_models() -> list[ModelEntry]:
     "Everything that has a short name."
     found = []
-    for name, p in PRESETS.items():
-        report = REPORT_GENERATORS[p.generator]
-        found.append(ModelEntry(name, 'preset', p.rows, 'recipes', report.arch, bool(report.init)))
-    for name, n in NETWORKS.items():
-        found.append(ModelEntry(name, 'network', '', n.lesson, n.arch, bool(n.init)))
-    for name, r in REPORT_GENERATORS.items():
-        found.append(ModelEntry(name, 'generator', r.row, lesson_of(r.arch), r.arch, bool(r.init)))
+
+    def add(name, kind, arch, row='', lesson='', pretrained=False):
+        lesson = lesson or lesson_of(arch)
+        found.append(ModelEntry(name, kind, row, lesson, arch, bool(pretrained)))
+
+    for name, made in PRESETS.items():
+        report = REPORT_GENERATORS[made.generator]
+        add(name, 'preset', report.arch, made.rows, 'recipes', report.init)
+    for name, network in NETWORKS.items():
+        add(name, 'network', network.arch, '', network.lesson, network.init)
+    for name, report in REPORT_GENERATORS.items():
+        add(name, 'generator', report.arch, report.row, '', report.init)
     for name, disc in DISCRIMINATORS.items():
-        found.append(ModelEntry(name, 'discriminator', disc.row, lesson_of(disc.arch), disc.arch, False))
+        add(name, 'discriminator', disc.arch, disc.row)
     for name in shipped_models():
-        lesson = SHIPPED_LESSONS.get(name, '')
-        arch = NETWORKS[lesson].arch if lesson else ''
-        found.append(ModelEntry(name, 'shipped', '', lesson, arch, True))
+        lesson = SHIPPED_LESSONS[name]
+        add(name, 'shipped', NETWORKS[lesson].arch, '', lesson, True)
     return found
 
 # %% ../nbs/extras/22_recipes.ipynb #1005f314
@@ -391,3 +400,22 @@ def copy_few_photos(
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(sample_folder() / file, target)
     return str(folder)
+
+# %% ../nbs/extras/22_recipes.ipynb #c9ac67ec
+@delegates(network_learner)
+def color_learner(
+    dls,  # of `colorlab.loaders.photo_loaders`
+    arch='unet',  # of `NETWORKS` or of `REPORT_GENERATORS`; or what `colorlab.learner.color_learner` takes
+    **kwargs,
+):  # a fastai `Learner`
+    "A fastai `Learner` for color, its network by a short name; `BadInput` with the names there are."
+    if not isinstance(arch, str):
+        return network_learner(dls, arch, **kwargs)
+    settings = network_settings(arch, dls.train.space.name)
+    callbacks = []
+    for name, args in settings.get('callbacks', []):
+        callbacks.append(create_model(name, args, kind=Callback, word='callback'))
+    kwargs['args'] = settings['args'] | (kwargs.get('args') or {})
+    kwargs['cbs'] = [*callbacks, *L(kwargs.get('cbs'))]
+    kwargs.setdefault('init', settings['init'])
+    return network_learner(dls, settings['arch'], **kwargs)

@@ -1,4 +1,4 @@
-"""Real kills of a training with an adversary: generator, discriminator and history end as if nothing had happened."""
+"""An adversary in a run that is killed, and in learners of fastai that know nothing of runs."""
 
 import json
 import os
@@ -11,9 +11,18 @@ import time
 import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.training import GradientAccumulation
+from fastai.learner import Learner
 from safetensors.torch import load_file
 
-from colorlab.gan import TimmDisc
+from colorlab.callbacks import AMP
+from colorlab.cnn import CNN
+from colorlab.data import make_manifest
+from colorlab.gan import GAN_LOSSES, Adversary, TimmDisc
+from colorlab.loaders import photo_loaders
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
 SCRIPT = 'import json, sys; from colorlab.training import train; train(**json.loads(sys.argv[1]))'
@@ -47,9 +56,7 @@ def test_any_encoder_of_timm_fills_a_unet_and_a_discriminator(monkeypatch):
 
     from colorlab import unet
 
-    monkeypatch.setattr(
-        unet, 'pretrained_timm', lambda name, instead, **how: timm.create_model(name, **how)
-    )  # without a network
+    monkeypatch.setattr(unet, 'pretrained_timm', lambda name, instead, **kwargs: timm.create_model(name, **kwargs))
     for model in (
         unet.TimmUNet(encoder='efficientnet_b0'),
         TimmDisc(encoder='efficientnet_b0'),
@@ -95,3 +102,127 @@ def test_killed_and_resumed_is_the_same_gan(photos, tmp_path, precision):
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), name
     pd.testing.assert_frame_equal(history(tmp_path / 'whole'), history(tmp_path / 'cut'), check_exact=True)
     assert {'adv_loss', 'd_loss', 'd_accuracy'} <= set(history(tmp_path / 'cut'))
+
+
+def stock_learner(photos, *cbs, **kw):
+    "A plain fastai learner with an adversary."
+    torch.manual_seed(42)
+    random.seed(42)
+    dls = photo_loaders(make_manifest(photos), size=32, bs=4, device='cpu')
+    adversary = Adversary(**dict(args=dict(ndf=4, size=32), lr=1e-3) | kw)
+    return Learner(dls, CNN(nf=4), loss_func=F.l1_loss, cbs=[adversary, *cbs]), adversary
+
+
+def weights(net):
+    return {k: v.clone() for k, v in net.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+def steps(adversary):
+    return {int(s['step']) for s in adversary.disc_opt.state.values()}
+
+
+def fit(learn, *args, **kw):
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(*args, **kw)
+
+
+@pytest.mark.parametrize('how', [dict(), dict(g_first=True, g_every=2, real=[0.9, 1.0]), dict(loss='hinge')])
+def test_an_adversary_joins_a_stock_learner_and_goes_on_in_a_second_fit(photos, how):
+    learn, adversary = stock_learner(photos, **how)
+    gen, disc = weights(learn.model), weights(adversary.disc)
+    fit(learn, 2, 3e-3)
+    once = weights(adversary.disc)
+    assert not same(weights(learn.model), gen) and not same(once, disc)
+    fit(learn, 1, 3e-3)
+    assert not same(weights(adversary.disc), once)
+    assert steps(adversary) == {3 * len(learn.dls.train)}  # one optimizer, which is not made anew
+    metrics = adversary.epoch_metrics()
+    assert set(metrics) == {'adv_loss', 'd_loss', 'd_accuracy', 'val_adv_loss', 'val_d_loss'}
+    assert all(map(torch.isfinite, torch.tensor(list(metrics.values()))))
+
+
+def test_warm_starts_happen_once(photos, tmp_path):
+    from colorlab.models import save_model
+
+    _, other = stock_learner(photos)
+    file = tmp_path / 'disc.safetensors'
+    save_model(other.disc, file, other.arch, other.args, 'lab', 32)
+    learn, adversary = stock_learner(photos, warm_start=str(file), lr=0.0)
+    fit(learn, 1)
+    assert all(torch.equal(a, b) for a, b in zip(other.disc.parameters(), adversary.disc.parameters()))
+    adversary.lr = 1e-3
+    fit(learn, 1)
+    moved = weights(adversary.disc)
+    adversary.lr = 0.0
+    fit(learn, 1)
+    assert all(torch.equal(moved[k], p) for k, p in adversary.disc.named_parameters())
+
+
+def test_the_learning_rate_follows_the_schedule_of_each_fit(photos):
+    learn, adversary = stock_learner(photos)
+    for highest in (3e-3, 1e-4):
+        fit(learn, 1, highest)
+        share = learn.opt.hypers[-1]['lr'] / highest
+        assert share < 1 and adversary.disc_opt.param_groups[0]['lr'] == pytest.approx(1e-3 * share, rel=1e-9)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 5e-3)
+    assert adversary.disc_opt.param_groups[0]['lr'] == pytest.approx(1e-3)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 0.0)  # a generator that stands still has no schedule to follow
+    assert adversary.disc_opt.param_groups[0]['lr'] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize('precision', ['bf16', 'fp16'])
+def test_half_precision_is_that_of_the_learner(photos, precision):
+    learn, adversary = stock_learner(photos, AMP(precision), ChannelsLast())
+    types = set()
+    hook = adversary.disc.layers[1].register_forward_hook(lambda module, args, out: types.add(out.dtype))
+    fit(learn, 2, 1e-3)
+    hook.remove()
+    assert types == {dict(bf16=torch.bfloat16, fp16=torch.float16)[precision]}
+    assert adversary.disc_scaler.is_enabled() == (precision == 'fp16')
+    assert adversary.disc.layers[1][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not torch.is_autocast_enabled('cpu')
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_fastais_mixed_precision_is_taken_too(photos):
+    learn, adversary = stock_learner(photos, MixedPrecision('bf16'))
+    fit(learn, 1, 1e-3)
+    assert adversary.mixed is learn.mixed_precision and not adversary.disc_scaler.is_enabled()
+    assert adversary.disc.layers[1][0].weight.is_contiguous()
+
+
+def test_gradients_are_accumulated_for_both(photos):
+    learn, adversary = stock_learner(photos, GradientAccumulation(8))
+    fit(learn, 2, 1e-3)
+    assert adversary.parts == 2 and steps(adversary) == {2 * (len(learn.dls.train) // 2)}
+
+
+def test_finding_a_rate_and_predicting_leave_no_trace(photos, tmp_path):
+    learn, adversary = stock_learner(photos)
+    learn.path = tmp_path
+    disc = weights(adversary.disc)
+    with learn.no_bar(), learn.no_logging():
+        learn.lr_find(num_it=6, show_plot=False)
+        learn.get_preds()  # before any fit
+        learn.validate()
+    assert same(weights(adversary.disc), disc) and adversary.disc_opt is None
+    fit(learn, 1, 1e-3)
+    disc, metrics = weights(adversary.disc), adversary.epoch_metrics()
+    with learn.no_bar():
+        pred, truth = learn.get_preds()
+    assert pred.shape == truth.shape
+    assert same(weights(adversary.disc), disc) and adversary.epoch_metrics() == metrics
+
+
+@pytest.mark.parametrize('loss', GAN_LOSSES)
+def test_an_adversary_can_be_pickled_as_learners_are(loss):
+    import pickle
+
+    again = pickle.loads(pickle.dumps(Adversary(args=dict(ndf=4, size=32), loss=loss)))
+    assert again.gan == GAN_LOSSES[loss]

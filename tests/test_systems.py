@@ -30,7 +30,7 @@ def on_meta(name, **args):
 
 
 def test_every_generator_of_the_reports_is_named():
-    assert {r['row'] for r in REPORT_GENERATORS.values()} == {
+    assert {r.row for r in REPORT_GENERATORS.values()} == {
         'R0.5',
         'R0.11',
         'R1.3',
@@ -65,8 +65,8 @@ def test_the_generator_of_pix2pix_has_54_million_parameters():
 @pytest.mark.parametrize('name', REPORT_GENERATORS)
 def test_report_learns_at_its_size(name):
     "Fewer channels, the full depth, a few steps."
-    nf = REPORT_GENERATORS[name]['args'].get('nf', 32) // 8
-    how = report_generator(name, **SMALLER.get(REPORT_GENERATORS[name]['arch'], dict(nf=nf)))
+    nf = REPORT_GENERATORS[name].args.get('nf', 32) // 8
+    how = report_generator(name, **SMALLER.get(REPORT_GENERATORS[name].arch, dict(nf=nf)))
     torch.manual_seed(42)
     model, size = create_model(how['arch'], how['args']), how['size']
     y = torch.full((2, how['args']['no'], size, size), 0.3)

@@ -82,8 +82,10 @@ def demo_command(
         if not changes.items() <= done.items():
             raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
     else:
+        from colorlab.callbacks import tune_malloc
         from colorlab.demo import run_demo
 
+        tune_malloc()
         run_demo(out, fresh, minutes=minutes, **changes)
     typer.echo(f'look at {page}')
     if browser:
@@ -280,6 +282,7 @@ def quiet_libraries():
     "What libraries say to each other is not for users; and no progress bars in log files."
     if not sys.stderr.isatty():
         os.environ.setdefault('TQDM_DISABLE', '1')
+    os.environ.setdefault('HF_HUB_VERBOSITY', 'error')  # the hub's client would report every attempt
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.filterwarnings('ignore', module='PIL')  # our own line names the damaged file
     logging.getLogger('tifffile').setLevel(logging.CRITICAL)

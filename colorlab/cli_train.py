@@ -186,8 +186,10 @@ def training_settings(
 # %% ../nbs/extras/39_cli_train.ipynb #f1dd72f1
 def run_training(out: Path, resume: bool, device: str | None, settings: dict):
     "Train, and say where the model is."
+    from colorlab.callbacks import tune_malloc
     from colorlab.training import train
 
+    tune_malloc()
     train(out, resume=resume, device=device, **settings)
     typer.echo(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
 
@@ -378,10 +380,12 @@ def compare_command(
 
     Interrupted, the same command goes on; started twice, two processes share the work.
     """
+    from colorlab.callbacks import tune_malloc
     from colorlab.compare import compare_systems
     from colorlab.data import absolute_source
     from colorlab.tournament import Budget, full_grid, one_at_a_time
 
+    tune_malloc()
     if seconds and photos_seen:
         raise BadInput('--seconds and --photos-seen are two tournaments: give one of them')
     choices = dict(gen=gen, disc=disc, space=space, photos=photos, amount=amount, start=start)

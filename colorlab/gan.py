@@ -237,7 +237,6 @@ class Adversary(Callback):
         self.betas = tuple(betas)
         self.disc_opt = None  # made when the first fit begins
         self.saved = None  # the state of a run that is resumed
-        self.fitting = False
 
 # %% ../nbs/13_gan.ipynb #7fc21f78
 @patch
@@ -259,14 +258,14 @@ def highest_lr(learn) -> float:
     "The highest learning rate of a learner's last parameter group in the fit that is about to begin."
     schedules = [cb.scheds['lr'] for cb in learn.cbs if isinstance(cb, ParamScheduler) and 'lr' in cb.scheds]
     if not schedules:
-        return learn.opt.hypers[-1]['lr']
+        return learn.opt.hypers[-1]['lr'] if learn.opt else 0.0  # a learner may validate before it ever fits
     return max(torch.as_tensor(lr(i / 1000)).flatten()[-1].item() for lr in schedules for i in range(1000))
 
 # %% ../nbs/13_gan.ipynb #bade2342
 @patch
 def before_fit(self: Adversary):
-    "Prepare the discriminator. It stays away from `lr_find`, which must leave no trace."
-    self.run = not hasattr(self.learn, 'lr_finder')
+    "Prepare the discriminator. It stays away from `lr_find`, which must leave no trace, and from `get_preds`."
+    self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self.learn, 'gather_preds')
     if not self.run:
         return
     self.place_disc()
@@ -280,13 +279,6 @@ def before_fit(self: Adversary):
         self.saved = None
     accumulation = getattr(self.learn, 'gradient_accumulation', None)  # where memory is short, a batch comes in parts
     self.parts = -(-accumulation.n_acc // self.dls.train.bs) if accumulation else 1
-    self.fitting = True
-
-
-@patch
-def after_fit(self: Adversary):
-    "A learner that does not fit predicts and validates without a discriminator."
-    self.fitting = False
 
 # %% ../nbs/13_gan.ipynb #c3c46207
 class Scores(NamedTuple):
@@ -394,8 +386,6 @@ def before_epoch(self: Adversary):
 @patch
 def log_validation(self: Adversary):
     "The same losses on photos that nobody learns from, with the means of the labels."
-    if not self.fitting:  # `get_preds` and `validate` of a learner
-        return
     self.disc.eval()  # with the averages that its batch norms have collected
     scores = self.score_both()
     self.disc.train()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ColorLoss', 'choose_loss', 'AdamWGroups', 'param_groups', 'PhotoMetric', 'photo_metrics', 'space_args',
            'check_shapes', 'find_class', 'model_address', 'default_args', 'BuiltNetwork', 'build_network',
-           'color_learner']
+           'network_learner']
 
 # %% ../nbs/08_learner.ipynb #5e9a9e5d
 from functools import partial
@@ -212,7 +212,7 @@ def build_network(
     return BuiltNetwork(model, args)
 
 # %% ../nbs/08_learner.ipynb #bc888894
-def color_learner(
+def network_learner(
     dls,  # of `colorlab.loaders.photo_loaders`
     model,  # a network, its class, or the address of one, as in "colorlab.unet:UNet"
     *,

@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .images import BadInput, photo_files, sample_folder
 from .lab import SPACES
-from .learner import color_learner as network_learner
+from .learner import network_learner
 from .models import create_model, predict, resolve
 from .unet import REPORT_GENERATORS, report_generator
 
@@ -405,7 +405,7 @@ def copy_few_photos(
 @delegates(network_learner)
 def color_learner(
     dls,  # of `colorlab.loaders.photo_loaders`
-    arch='unet',  # of `NETWORKS` or of `REPORT_GENERATORS`; or what `colorlab.learner.color_learner` takes
+    arch='unet',  # of `NETWORKS` or of `REPORT_GENERATORS`; or what `colorlab.learner.network_learner` takes
     **kwargs,
 ):  # a fastai `Learner`
     "A fastai `Learner` for color, its network by a short name; `BadInput` with the names there are."

@@ -26,7 +26,7 @@ from .checkpoints import Checkpoints, SetEpoch, TerminateOnNonFinite, load_check
 from .data import Manifest, find_dataset, make_manifest
 from .images import BadInput, atomic_write, progress_bar
 from .lab import SPACES
-from .learner import check_shapes, color_learner
+from .learner import check_shapes, network_learner
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
 from .models import create_model, load_weights, resolve_function
@@ -241,7 +241,7 @@ def run_learner(
     # long: every setting goes where it belongs
     model = new_model(settings, classes, pretrained=state is None)
     extras = make_callbacks(settings, classes)
-    learn = color_learner(
+    learn = network_learner(
         dls,
         model,
         args=settings.args,

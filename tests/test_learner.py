@@ -19,7 +19,7 @@ from colorlab.callbacks import AMP, EMA, FreezeLayers, History, SampleGrid, defa
 from colorlab.checkpoints import NonFiniteLoss, TerminateOnNonFinite, load_checkpoint
 from colorlab.cnn import CNN
 from colorlab.images import BadInput
-from colorlab.learner import color_learner
+from colorlab.learner import network_learner
 from colorlab.loaders import photo_loaders
 from colorlab.models import RENAMED, load_model, read_model, resolve, save_model
 from colorlab.runs import Run, Settings
@@ -37,7 +37,7 @@ def dls(photos):
 @pytest.fixture
 def learn(dls, tmp_path):
     torch.manual_seed(1)
-    learn = color_learner(dls, CNN, args=dict(nf=4), path=tmp_path)
+    learn = network_learner(dls, CNN, args=dict(nf=4), path=tmp_path)
     with learn.no_bar():
         yield learn
 
@@ -92,9 +92,9 @@ def test_what_it_knows_of_its_model_is_enough_for_a_file(learn, tmp_path):
 
 
 def test_an_instance_is_described_if_it_can_be(dls, tmp_path):
-    assert color_learner(dls, CNN()).model_spec['args'] == dict(ni=1, no=2)
-    assert color_learner(dls, CNN(nf=4), args=dict(nf=4)).model_spec['args'] == dict(nf=4)
-    unknown = color_learner(dls, CNN(nf=4))
+    assert network_learner(dls, CNN()).model_spec['args'] == dict(ni=1, no=2)
+    assert network_learner(dls, CNN(nf=4), args=dict(nf=4)).model_spec['args'] == dict(nf=4)
+    unknown = network_learner(dls, CNN(nf=4))
     with pytest.raises(BadInput, match='its arguments are not known'):
         save_model(unknown.model, tmp_path / 'm.safetensors', **unknown.model_spec)
 
@@ -140,7 +140,7 @@ def test_a_loss_that_is_no_number_stops_a_fit_but_not_lr_find(dls, tmp_path):
 
 
 def test_the_encoder_learns_more_slowly(dls, tmp_path):
-    learn = color_learner(
+    learn = network_learner(
         dls, 'colorlab.unet:TimmUNet', init='colorlab.unet:lite0_encoder', encoder_lr_mult=0.1, path=tmp_path
     )
     assert isinstance(learn.model, TimmUNet)
@@ -150,10 +150,10 @@ def test_the_encoder_learns_more_slowly(dls, tmp_path):
         assert [h['lr'] for h in learn.opt.hypers] == pytest.approx([3e-4, 3e-3])
 
 
-@pytest.mark.parametrize('model', ['unet', 'os:system', nn.ReLU, 'colorlab.learner:color_learner'])
+@pytest.mark.parametrize('model', ['unet', 'os:system', nn.ReLU, 'colorlab.learner:network_learner'])
 def test_what_is_no_colorizer_is_refused(dls, model):
     with pytest.raises(BadInput) as e:
-        color_learner(dls, model)
+        network_learner(dls, model)
     assert '\n' not in str(e.value)
 
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 
-from colorlab.data import make_manifest
 from colorlab.callbacks import default_precision
+from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.lab import SPACES
 from colorlab.loaders import photo_loaders

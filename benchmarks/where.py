@@ -22,10 +22,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from colorlab.cache import min_decoded_side, read_pixels, resize_short_side
 from colorlab.colorizer import torch_colorizer
 from colorlab.images import open_photo, sample_folder
 from colorlab.lab import LAB
-from colorlab.cache import min_decoded_side, read_pixels, resize_short_side
 from colorlab.photo import read_photo, write_photo
 from colorlab.unet import TimmUNet
 

@@ -260,7 +260,8 @@ def highest_lr(learn) -> float:
     schedules = [cb.scheds['lr'] for cb in learn.cbs if isinstance(cb, ParamScheduler) and 'lr' in cb.scheds]
     if not schedules:
         return learn.opt.hypers[-1]['lr'] if learn.opt else 0.0  # a learner may validate before it ever fits
-    return max(torch.as_tensor(lr(i / 1000)).flatten()[-1].item() for lr in schedules for i in range(1000))
+    rates = [lr(i / 1000) for lr in schedules for i in range(1000)]
+    return max(torch.as_tensor(rate, dtype=torch.float64).flatten()[-1].item() for rate in rates)
 
 # %% ../nbs/16_gan.ipynb #bade2342
 @patch

@@ -238,6 +238,7 @@ class Adversary(Callback):
         self.betas = tuple(betas)
         self.disc_opt = None  # made when the first fit begins
         self.saved = None  # the state of a run that is resumed
+        self.stats = {}  # name -> losses of this epoch, one a batch
 
 # %% ../nbs/16_gan.ipynb #7fc21f78
 @patch

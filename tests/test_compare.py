@@ -12,7 +12,9 @@ import pytest
 from conftest import colorlab
 
 from colorlab.cli import app
+from colorlab.compare import compare_systems
 from colorlab.images import BadInput
+from colorlab.tournament import Budget, System, one_at_a_time, plan_stages, stage_done
 
 ARGS = [
     '--gen',
@@ -112,3 +114,35 @@ def test_bad_input_is_one_line_before_the_first_batch(many, tmp_path, args, why)
             standalone_mode=False,
         )
     assert '\n' not in str(e.value) and not list((tmp_path / 'cup').rglob('history.csv'))
+
+
+SMALL = dict(size=64, narrow=4, bs=4, perceptual=False, device='cpu')
+
+
+def test_one_system_and_less_than_an_epoch(many, tmp_path):
+    "No factor is varied, and no epoch has ended: there is a page all the same."
+    one = [System('r2-autoencoder', 'none')]
+    tables = compare_systems(str(many), tmp_path / 'cup', one, Budget(4, 'photos'), [1], **SMALL)
+    assert len(tables['test']) == 3  # gray, mean-ab and the system
+    assert not list((tmp_path / 'cup').rglob('history.csv'))
+    assert (tmp_path / 'cup' / 'report.html').stat().st_size > 10_000
+
+
+def test_a_tournament_grows_in_its_folder(many, tmp_path):
+    "More systems, more seeds, more parts: what was half of a game becomes a system of its own."
+    cup, budget = tmp_path / 'cup', Budget(96, 'photos')
+    game = one_at_a_time(gen=['r2-autoencoder'], disc=['patch'])
+    compare_systems(str(many), cup, game, budget, [1], **SMALL)
+    games = {p: p.stat().st_mtime_ns for p in cup.glob('runs/*_patch_*/marks.csv')}
+    both = one_at_a_time(gen=['r2-autoencoder'], disc=['patch', 'none'])
+    tables = compare_systems(str(many), cup, both, budget, [1], **SMALL)
+    assert list(tables['test'].index[-1:]) == ['disc: none'] and all(stage_done(s, cup) for s in plan_stages(both, [1]))
+    tables = compare_systems(str(many), cup, both, budget, [1, 2], **SMALL)
+    assert tables['test']['seeds ±'].iloc[-2:].astype(bool).all()
+    more = [*both, System('r2-autoencoder', photos='jpg')]
+    tables = compare_systems(str(many), cup, more, budget, [1, 2], parts=dict(jpg='jpg$'), **SMALL)
+    assert 'test, jpg' in tables and tables['test'].index[-1] == 'photos: jpg'
+    tables = compare_systems(str(many), cup, both, budget, [1], **SMALL)  # the part is not forgotten
+    assert 'test, jpg' in tables and {p: p.stat().st_mtime_ns for p in games} == games
+    with pytest.raises(BadInput, match='other parts'):
+        compare_systems(str(many), cup, more, budget, [1], parts=dict(jpg='png$'), **SMALL)

@@ -8,7 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from conftest import colorlab
+
+from colorlab import demo
+from colorlab.images import BadInput
+from colorlab.planning import MIN_EPOCHS, StepTime, fit_epochs_into
 
 SMALL = '--size', '64', '--epochs', '8', '--no-browser'
 
@@ -49,7 +54,7 @@ def test_demo_goes_on_after_ctrl_c_and_leaves_one_page(tmp_path):
 
     page = Page((tmp_path / 'd' / 'report.html').read_text())
     assert len(page.images) >= 3 * 66 and not page.links  # 66 unseen photos, nothing fetched
-    scores = pd.read_csv(tmp_path / 'd' / 'scores.csv').groupby('who').mean(numeric_only=True)
+    scores = pd.read_csv(tmp_path / 'd' / 'scores.csv').groupby('method').mean(numeric_only=True)
     assert (
         scores.psnr['this network'] > scores.psnr['gray'] and scores.ab_rmse['this network'] < scores.ab_rmse['mean-ab']
     )
@@ -59,3 +64,64 @@ def test_demo_goes_on_after_ctrl_c_and_leaves_one_page(tmp_path):
     assert (tmp_path / 'd' / 'report.html').stat().st_mtime_ns == before
     other = colorlab('demo', '--out', 'd', '--epochs', 3, cwd=tmp_path, check=False)
     assert other.returncode == 1 and '--fresh' in other.stderr and other.stderr.count('\n') == 1
+
+
+def test_the_plan_fits_any_machine():
+    "Three minutes on machines that take from 0.02 to 60 seconds for a step."
+    for seconds in (0.02, 0.1, 0.5, 2.0, 10.0, 60.0):
+        for size in MIN_EPOCHS:
+            plan = fit_epochs_into(StepTime(size, seconds, 1), 180, 182, 28)
+            assert plan.seconds <= 180 and plan.steps == 11 * plan.epochs
+            assert plan.epochs == 0 or MIN_EPOCHS[size] <= plan.epochs <= 60
+
+
+def slow_step(timer, counts, *_, seconds):
+    return StepTime(timer.settings.size, seconds * (timer.settings.size / 64) ** 2, counts[-1])
+
+
+@pytest.mark.parametrize('seconds, size, epochs', [(0.02, 128, 60), (0.2, 128, 17), (0.9, 64, 15)])
+def test_a_slow_machine_gets_less(monkeypatch, seconds, size, epochs):
+    monkeypatch.setattr('colorlab.planning.measure_step', lambda *args: slow_step(*args, seconds=seconds))
+    plan = demo.plan_demo(3, {})
+    assert plan.size == size and abs(plan.epochs - epochs) <= 2 and plan.seconds < 180
+
+
+def test_a_machine_that_is_too_slow_shows_the_shipped_model(monkeypatch, tmp_path):
+    "Nothing is trained, and the page says so."
+    monkeypatch.setattr('colorlab.planning.measure_step', lambda *args: slow_step(*args, seconds=60))
+    page = demo.run_demo(tmp_path / 'd')
+    text = page.read_text(encoding='utf-8')
+    assert 'has learned nothing' in text and 'How it learned' not in text and not (tmp_path / 'd' / 'run').exists()
+    scores = pd.read_csv(tmp_path / 'd' / 'scores.csv').groupby('method').mean(numeric_only=True)
+    assert scores.psnr['this network'] > scores.psnr['gray']
+    assert demo.run_demo(tmp_path / 'd') == page
+
+
+def test_an_interrupted_demo_keeps_its_plan(monkeypatch, tmp_path):
+    "Stopped between plan and training, it does not measure again."
+    plan = demo.DemoPlan(3, 64, 2, 12.5)
+    plan.save(tmp_path / 'd')
+    monkeypatch.setattr(demo, 'plan_demo', lambda *_: pytest.fail('planned again'))
+    text = demo.run_demo(tmp_path / 'd').read_text(encoding='utf-8')
+    assert demo.load_plan(tmp_path / 'd') == plan
+    assert '22 steps in 2 epochs at 64 pixels' in text and 'planned: 12' in text
+
+
+def test_fresh_deletes_only_what_a_demo_made(monkeypatch, tmp_path):
+    out = tmp_path / 'd'
+    (out / 'colored').mkdir(parents=True)
+    mine = out / 'colored' / 'mine.jpg'
+    mine.write_bytes(b'mine')
+    for fresh in (False, True):  # nothing here says that a demo made it
+        with pytest.raises(BadInput, match='choose another folder'):
+            demo.run_demo(out, fresh)
+    assert mine.exists()
+    demo.DemoPlan(3, 64, 2).save(out)
+    demo.remove_demo(out)
+    assert [p.name for p in out.rglob('*')] == ['colored', 'mine.jpg']
+
+
+def test_no_time_is_refused(tmp_path):
+    with pytest.raises(BadInput, match='no time'):
+        demo.run_demo(tmp_path / 'd', minutes=0)
+    assert not (tmp_path / 'd').exists()

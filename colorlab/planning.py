@@ -15,6 +15,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
+from fastcore.basics import patch
 
 from .callbacks import depthwise_to_float32
 from .data import Manifest
@@ -109,38 +110,67 @@ def measure_step(
     torch.set_num_threads(best)
     return StepTime(timer.settings.size, typical[best], best)
 
-# %% ../nbs/extras/50_planning.ipynb #c2b778cf
+# %% ../nbs/extras/50_planning.ipynb #e45bfc2e
 class FastestThreads(Callback):
-    "Try several numbers of threads now and then, and go on with the fastest."
+    "Try several numbers of threads now and then, and when steps become slow, and go on with the fastest."
 
-    # long: a small state machine, in one piece
     order, run_valid = 65, False
 
     def __init__(
         self,
         counts: list[int],  # numbers of threads
-        every: int = 5,  # epochs
+        every: int = 10,  # epochs
+        patience: int = 3,  # slow steps in a row, before the numbers are tried again
     ):
-        self.counts, self.every, self.trials = counts, every, []
+        self.counts, self.every, self.patience = counts, every, patience
+        self.trials, self.expected, self.slow = [], float('inf'), 0
+
+    def start_trials(self):
+        "Two steps for each number, few threads first."
+        self.trials = sorted(2 * self.counts) if len(self.counts) > 1 else []
+        self.seconds, self.slow = {n: [] for n in self.counts}, 0
 
     def before_train(self):
-        "Plan trials, if it is time for some."
-        due = len(self.counts) > 1 and self.epoch % self.every == 0
-        self.trials = sorted(2 * self.counts) if due else []
-        self.seconds = {n: [] for n in self.counts}
+        "It may be time for trials."
+        if self.epoch % self.every == 0:
+            self.start_trials()
 
-    def before_batch(self):
-        "Set the number of threads to try."
-        if self.trials:
-            torch.set_num_threads(self.trials[0])
-            self.began = time.perf_counter()
+# %% ../nbs/extras/50_planning.ipynb #0b200003
+@patch
+def end_trial(
+    self: FastestThreads,
+    seconds: float,  # of the step that was tried
+):
+    "Note a trial; skip the second of a hopeless number; after the last go on with the fastest."
+    n = self.trials.pop(0)
+    self.seconds[n].append(seconds)
+    best = {n: min(s) for n, s in self.seconds.items() if s}
+    if seconds > 3 * min(best.values()):
+        self.trials = [other for other in self.trials if other != n]
+    if not self.trials:
+        fastest = min(best, key=best.get)
+        self.expected = best[fastest]
+        torch.set_num_threads(fastest)
 
-    def after_batch(self):
-        "Note the seconds; at the end go on with the fastest number."
-        if self.trials:
-            self.seconds[self.trials.pop(0)].append(time.perf_counter() - self.began)
-            if not self.trials:
-                torch.set_num_threads(min(self.counts, key=lambda n: min(self.seconds[n])))
+
+@patch
+def before_batch(self: FastestThreads):
+    "Set the number of threads to try, and start the clock."
+    if self.trials:
+        torch.set_num_threads(self.trials[0])
+    self.began = time.perf_counter()
+
+
+@patch
+def after_batch(self: FastestThreads):
+    "Note a trial; or count slow steps, and try again after some."
+    seconds = time.perf_counter() - self.began
+    if self.trials:
+        self.end_trial(seconds)
+        return
+    self.slow = self.slow + 1 if seconds > 1.5 * self.expected else 0
+    if self.slow >= self.patience:
+        self.start_trials()
 
 # %% ../nbs/extras/50_planning.ipynb #b31f5b3f
 MIN_EPOCHS = {64: 6, 96: 10, 128: 10}  # size in pixels -> the least that is worth it; measured above

@@ -152,7 +152,7 @@ def end_trial(
         self.expected = best[fastest]
         torch.set_num_threads(fastest)
 
-
+# %% ../nbs/extras/50_planning.ipynb #12bad3c5
 @patch
 def before_batch(self: FastestThreads):
     "Set the number of threads to try, and start the clock."

@@ -79,11 +79,11 @@ def slow_step(timer, counts, *_, seconds):
     return StepTime(timer.settings.size, seconds * (timer.settings.size / 64) ** 2, counts[-1])
 
 
-@pytest.mark.parametrize('seconds, size, epochs', [(0.02, 128, 60), (0.2, 128, 17), (0.9, 64, 15)])
+@pytest.mark.parametrize('seconds, size, epochs', [(0.02, 128, 60), (0.2, 128, 13), (0.9, 64, 12)])
 def test_a_slow_machine_gets_less(monkeypatch, seconds, size, epochs):
     monkeypatch.setattr('colorlab.planning.measure_step', lambda *args: slow_step(*args, seconds=seconds))
     plan = demo.plan_demo(3, {})
-    assert plan.size == size and abs(plan.epochs - epochs) <= 2 and plan.seconds < 180
+    assert plan.size == size and abs(plan.epochs - epochs) <= 2 and plan.seconds <= 135
 
 
 def test_a_machine_that_is_too_slow_shows_the_shipped_model(monkeypatch, tmp_path):

@@ -78,7 +78,8 @@ def demo_command(
     page = out / 'report.html'
     changes = given_options(epochs=epochs, size=size)
     if page.exists() and not fresh:  # a finished demo is shown at once
-        done = json.loads((out / 'run' / 'settings.json').read_text(encoding='utf-8'))
+        settings = out / 'run' / 'settings.json'  # missing where the shipped model was shown
+        done = json.loads(settings.read_text(encoding='utf-8')) if settings.exists() else changes
         if not changes.items() <= done.items():
             raise BadInput(f'{out}: holds a finished demo; add --fresh to start over with other options')
     else:

@@ -62,7 +62,7 @@ def test_wheel_carries_what_it_should(wheel):
     assert {
         'colorlab/sample/ATTRIBUTION.csv',
         'colorlab/sample/README.md',
-        'colorlab/assets/report.html',
+        'colorlab/assets/demo.html',
         'colorlab/assets/lite.safetensors',
         'colorlab/assets/sr2.safetensors',
         'colorlab/assets/sr4.safetensors',

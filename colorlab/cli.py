@@ -63,6 +63,7 @@ BrowserOption = Annotated[bool, option(help='Open the page when it is done.')]
 # %% ../nbs/extras/54_cli.ipynb #d23e0a15
 @app.command('demo')
 def demo_command(
+    # long: one option a line
     out: DemoOut = Path('demo'),
     fresh: FreshOption = False,
     minutes: MinutesOption = 3.0,

@@ -6,8 +6,8 @@
 __all__ = ['study_commands', 'TruthFolder', 'ModelFolders', 'StudyFolder', 'Kind', 'Photos', 'Raters', 'MinEffect', 'Margin',
            'Power', 'Side', 'Cut', 'Checks', 'Secret', 'ConsentFile', 'Contact', 'Title', 'BuiltStudy', 'Host', 'Port',
            'KeyFile', 'AnswerFiles', 'ReportPage', 'ServedStudy', 'CsvFile', 'AnswerPlace', 'RaterCode',
-           'given_options', 'parse_named_folders', 'read_text_file', 'study_build', 'study_serve', 'study_analyze',
-           'study_export', 'study_forget']
+           'given_options', 'parse_named_folders', 'study_build', 'study_serve', 'study_analyze', 'study_export',
+           'study_forget']
 
 # %% ../nbs/extras/52_cli_study.ipynb #592d1de8
 from pathlib import Path
@@ -38,16 +38,6 @@ def parse_named_folders(
     if not all(found.values()) or not all(found) or len(found) < len(models):
         raise BadInput('give each model as --model NAME=FOLDER, each name once')
     return found
-
-
-def read_text_file(path) -> str:
-    "A text that somebody wrote; `BadInput` if it is missing, or no UTF-8."
-    try:
-        return Path(path).read_text(encoding='utf-8')
-    except FileNotFoundError:
-        raise BadInput(f'{path}: is not there') from None
-    except UnicodeDecodeError:
-        raise BadInput(f'{path}: is no text in UTF-8') from None
 
 # %% ../nbs/extras/52_cli_study.ipynb #d460c3ad
 TruthFolder = Annotated[Path, typer.Option(help='Folder of the real color photos.')]
@@ -116,6 +106,7 @@ def study_build(
     title: Title = None,
 ):
     """Pack a blind study: a page, its pictures under opaque names, and a key to keep to yourself."""
+    from colorlab.answers import read_text_file
     from colorlab.survey import build_study
 
     words = dict(contact=contact, title=title)

@@ -27,7 +27,7 @@ from torchvision.utils import make_grid
 from .images import BadInput, atomic_write, rgb_to_img
 from .metrics import score, space_baselines
 from .models import get_y, predict, save_model
-from .runs import PRECISIONS, Run, Settings
+from .runs import PRECISIONS, SAMPLE_EPOCHS, Run, Settings
 
 # %% ../nbs/09_callbacks.ipynb #de5fef2e
 def is_training_run(learn) -> bool:
@@ -204,7 +204,7 @@ class SampleGrid(Callback):
     def __init__(
         self,
         run=None,  # a run or a folder; by default the learner's `path`
-        epochs=(1, 2, 5, 10, 20, 50, 100),  # after which to draw; and always after the last
+        epochs=tuple(SAMPLE_EPOCHS),  # after which to draw; and always after the last
         n: int = 6,  # photos
         seed: int = 42,  # of the choice of photos
     ):

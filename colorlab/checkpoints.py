@@ -114,12 +114,13 @@ class Checkpoints(Callback):
 
 # %% ../nbs/10_checkpoints.ipynb #c870de69
 def load_checkpoint(run: Run) -> dict | None:  # None if the run has none yet
-    "The newest checkpoint that is whole. Nothing in it is executed."
+    "The newest checkpoint that is whole; damaged ones are put aside. Nothing in it is executed."
     for path in reversed(run.checkpoints()):
         try:
             return torch.load(path, map_location='cpu', weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as e:
-            print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before')
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as e:
+            path.rename(path.with_suffix('.damaged'))  # or it would count as the newest for ever
+            print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before, if there is one')
 
 # %% ../nbs/10_checkpoints.ipynb #76627f38
 class SetEpoch(Callback):

@@ -107,9 +107,10 @@ def parse_hint(
     "A hint as it is written on the command line; `BadInput` if it is none."
     try:
         x, y, color = text.split(',', 2)
-        return Hint(float(x), float(y), color)
+        x, y = float(x), float(y)
     except ValueError:
         raise BadInput(f'hint "{text}": give x,y,#rrggbb, such as 120,80,#a03020') from None
+    return Hint(x, y, color)
 
 # %% ../nbs/extras/44_colorizer.ipynb #6c05d35b
 @patch
@@ -181,7 +182,7 @@ def _combine(
 ) -> np.ndarray:  # (2, h/4, w/4), Lab units
     "One color at each place out of a direct prediction, a distribution, the photo's edges and the hints."
     size = logits.shape[:1:-1]
-    L = rgb_to_lab(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
+    L = rgb_to_lightness(img_to_rgb(img.resize(size, Image.LANCZOS, reducing_gap=3)))[0]
     ab = np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in ab])
     combine = accurate_color if vividness == 'accurate' else vivid_color
     ab = combine(ab, logits, self.bins, L)

@@ -23,6 +23,7 @@ from fastai.callback.schedule import ParamScheduler
 from fastcore.basics import patch, store_attr
 from torch import nn
 
+from .callbacks import is_training_run
 from .images import BadInput
 from .koala import check_timm_name
 from .lab import SPACES
@@ -190,13 +191,15 @@ GAN_LOSSES = {
 def frozen(disc: nn.Module):
     "Within, a discriminator scores and does not move: no gradients for its weights, no new averages."
     norms = [m for m in disc.modules() if getattr(m, 'track_running_stats', False)]
+    learning = [p for p in disc.parameters() if p.requires_grad]
     disc.requires_grad_(False)
     for m in norms:
         m.track_running_stats = False
     try:
         yield disc
     finally:
-        disc.requires_grad_(True)
+        for p in learning:
+            p.requires_grad_(True)
         for m in norms:
             m.track_running_stats = True
 
@@ -268,7 +271,7 @@ def highest_lr(learn) -> float:
 @patch
 def before_fit(self: Adversary):
     "Prepare the discriminator. It stays away from `lr_find`, which must leave no trace, and from `get_preds`."
-    self.run = not hasattr(self.learn, 'lr_finder') and not hasattr(self.learn, 'gather_preds')
+    self.run = is_training_run(self.learn)
     if not self.run:
         return
     self.place_disc()

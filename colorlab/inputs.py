@@ -112,7 +112,8 @@ def to_photo(
     if isinstance(photo, Image.Image):
         return image_to_photo(photo)
     if is_tensor(photo):
-        photo = photo.detach().cpu().numpy()
+        photo = photo.detach().cpu()
+        photo = (photo.float() if photo.is_floating_point() else photo).numpy()  # NumPy knows no bfloat16
         photo = np.moveaxis(photo, 0, -1) if photo.ndim == 3 else photo
     if not isinstance(photo, np.ndarray):
         kind = type(photo).__name__

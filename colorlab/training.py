@@ -8,6 +8,7 @@ __all__ = ['make_callbacks', 'check_settings', 'RunPlan', 'plan_run', 'new_model
            'train_micro_batched', 'train']
 
 # %% ../nbs/12_training.ipynb #0e839344
+import gc
 import random
 from typing import NamedTuple
 
@@ -352,5 +353,7 @@ def train(
             try:
                 return train_micro_batched(run, settings, n, progress, device, checkpoint_seconds, classes, cbs)
             except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
+                pass  # while the error is being handled, its frames keep the learner alive
+            gc.collect()  # a learner and its callbacks refer to each other
+            torch.cuda.empty_cache()
     raise BadInput('not even one photo at a time fits into memory: use a smaller size or network')

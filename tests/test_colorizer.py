@@ -11,6 +11,7 @@ from conftest import sample
 from PIL import Image
 
 from colorlab import Colorizer, Hint
+from colorlab.colorizer import parse_hint
 from colorlab.images import BadInput, open_photo
 from colorlab.lab import rgb_to_lightness
 
@@ -168,3 +169,14 @@ def test_a_learner_becomes_a_colorizer(gray, tmp_path):
     out = colorizer_from_learner(learn)
     out.save(tmp_path / 'cnn.safetensors')
     assert np.array_equal(out(gray), Colorizer.from_pretrained(tmp_path / 'cnn.safetensors', device='cpu')(gray))
+
+
+def test_a_bfloat16_tensor_comes_back_as_one():
+    photo = torch.rand(3, 40, 60).bfloat16()
+    colored = Colorizer.from_pretrained('lite')(photo)
+    assert colored.dtype == torch.bfloat16 and colored.shape == photo.shape
+
+
+def test_a_wrong_color_of_a_hint_is_named():
+    with pytest.raises(BadInput, match='foo'):
+        parse_hint('1,2,foo')

@@ -17,11 +17,12 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from safetensors.torch import load_file
+from torch import nn
 
 from colorlab.callbacks import AMP
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.gan import GAN_LOSSES, Adversary, TimmDisc
+from colorlab.gan import GAN_LOSSES, Adversary, TimmDisc, frozen
 from colorlab.loaders import photo_loaders
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
@@ -227,3 +228,11 @@ def test_an_adversary_can_be_pickled_as_learners_are(loss):
 
     again = pickle.loads(pickle.dumps(Adversary(args=dict(ndf=4, size=32), loss=loss)))
     assert again.gan == GAN_LOSSES[loss]
+
+
+def test_what_did_not_learn_before_does_not_learn_after():
+    disc = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    disc[0].requires_grad_(False)
+    with frozen(disc):
+        assert not any(p.requires_grad for p in disc.parameters())
+    assert [p.requires_grad for p in disc.parameters()] == [False, False, True, True]

@@ -16,6 +16,8 @@ from conftest import colorlab
 from safetensors.torch import load_file
 
 from colorlab import cli
+from colorlab.checkpoints import load_checkpoint
+from colorlab.runs import Run
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))  # each at a random moment of an epoch that follows a finished one
 ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', KILLS * 4, '--bs', 4, '--seed', 3, '--device', 'cpu']
@@ -114,3 +116,14 @@ def test_ctrl_c_within_a_library_that_makes_another_error_of_it(monkeypatch, cap
     finally:
         signal.signal(signal.SIGINT, before)
     assert end.value.code == 130 and 'nothing is lost' in capsys.readouterr().err
+
+
+def test_damaged_checkpoints_are_put_aside(tmp_path, capsys):
+    "Or they would count as the newest for ever, and every new one would be deleted as the oldest."
+    run = Run(tmp_path)
+    (tmp_path / 'checkpoints').mkdir()
+    for n in (9, 10):
+        (tmp_path / 'checkpoints' / f'epoch-{n:04}.pt').write_bytes(b'damaged')
+    assert load_checkpoint(run) is None
+    assert run.checkpoints() == [] and capsys.readouterr().out.count('is damaged') == 2
+    assert len(list((tmp_path / 'checkpoints').glob('*.damaged'))) == 2

@@ -23,14 +23,19 @@ setup(
         'Topic :: Multimedia :: Graphics',
         'Programming Language :: Python :: 3',
     ],
-    # The photos lie in data/sample, where a reader of the repository looks for them;
-    # they ride in the wheel as colorlab/sample.
-    packages=['colorlab', 'colorlab.assets', 'colorlab.sample'],
-    package_dir={'colorlab': cfg['lib_path'], 'colorlab.sample': 'data/sample'},
+    # The photos lie in data/, where a reader of the repository looks for them;
+    # they ride in the wheel as colorlab/sample and colorlab/old_photos.
+    packages=['colorlab', 'colorlab.assets', 'colorlab.sample', 'colorlab.old_photos'],
+    package_dir={
+        'colorlab': cfg['lib_path'],
+        'colorlab.sample': 'data/sample',
+        'colorlab.old_photos': 'data/old_photos',
+    },
     package_data={
         'colorlab': ['py.typed', '*.pyi'],
         'colorlab.assets': ['*'],
         'colorlab.sample': ['*.csv', '*.md', '*/*.jpg'],
+        'colorlab.old_photos': ['*.csv', '*.md', '*.jpg'],
     },
     install_requires=cfg['requirements'].split(),
     extras_require={

@@ -12,7 +12,8 @@ from conftest import root
 
 FIND = """
 import colorlab
-from colorlab.images import photo_files, sample_folder
+from colorlab.images import old_photos_folder, photo_files, sample_folder
+assert len(photo_files(old_photos_folder())) == 12
 print(colorlab.__file__)
 print(sample_folder(), len(photo_files(sample_folder())))
 """
@@ -62,6 +63,8 @@ def test_wheel_carries_what_it_should(wheel):
     assert {
         'colorlab/sample/ATTRIBUTION.csv',
         'colorlab/sample/README.md',
+        'colorlab/old_photos/ATTRIBUTION.csv',
+        'colorlab/old_photos/1865-boatmen-nagasaki.jpg',
         'colorlab/assets/demo.html',
         'colorlab/assets/lite.safetensors',
         'colorlab/assets/sr2.safetensors',

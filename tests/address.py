@@ -1,0 +1,67 @@
+"""Write the repository's address, from settings.ini, wherever it stands: `make address`, after a change of user, repo or branch.
+
+Notebooks, README and pyproject.toml name it. The final notebooks also get their install cell, `platforms/install_cell.py`.
+"""
+
+import json
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+root = Path(__file__).parents[1]
+NAME = r'[\w.-]+/[\w.-]+?'  # user/repo
+
+
+def settings():
+    "The part of settings.ini that everything else follows."
+    config = ConfigParser()
+    config.read(root / 'settings.ini')
+    return config['DEFAULT']
+
+
+def with_address(text: str) -> str:
+    "The same text with our address in place of any other: pip's, a badge's, or that of the project."
+    cfg = settings()
+    text = re.sub(rf'git\+https://github\.com/{NAME}(?=\\?["\'])', f'git+{cfg["git_url"]}', text)
+    text = re.sub(rf'(?<=^Repository = "https://github\.com/){NAME}(?=")', f'{cfg["user"]}/{cfg["repo"]}', text, flags=re.M)
+    badge = rf'(?<=colab\.research\.google\.com/github/){NAME}/blob/[\w.-]+(?=/)'
+    return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}', text)
+
+
+def install_cell() -> str:
+    "The cell with which every final notebook installs colorlab."
+    return with_address((root / 'tests' / 'platforms' / 'install_cell.py').read_text()).rstrip()
+
+
+def is_install_cell(source: str) -> bool:
+    "Whether a cell installs colorlab."
+    return source.startswith('#| eval: false') and 'pip' in source and 'install' in source
+
+
+def with_install_cell(notebook: dict) -> dict:
+    "A final notebook with our install cell in place of its own."
+    for cell in notebook['cells']:
+        if cell['cell_type'] == 'code' and is_install_cell(''.join(cell['source'])):
+            cell['source'] = install_cell().splitlines(keepends=True)
+    return notebook
+
+
+def files() -> list:
+    "Everything that names the address."
+    return [root / 'README.md', root / 'pyproject.toml', *sorted((root / 'nbs').rglob('[0-9]*.ipynb'))]
+
+
+def updated(path: Path) -> str:
+    "What a file should hold."
+    text = path.read_text()
+    if path.parent.name == 'train':
+        notebook = with_install_cell(json.loads(text))
+        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + '\n'  # as nbdev writes it
+    return with_address(text)
+
+
+if __name__ == '__main__':
+    for path in files():
+        if (new := updated(path)) != path.read_text():
+            path.write_text(new)
+            print(path.relative_to(root))

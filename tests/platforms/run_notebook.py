@@ -1,0 +1,42 @@
+"""Run a notebook top to bottom, as "run all" does, in a process of its own that can be killed.
+
+python run_notebook.py NOTEBOOK [TIMES [NAME=VALUE ...]]: TIMES in the same kernel, lines `NAME = …` changed to what is given.
+It prints what the cells print and, at the end, the peak of its memory.
+"""
+
+import json
+import re
+import resource
+import sys
+from pathlib import Path
+
+from IPython.core.interactiveshell import InteractiveShell
+
+
+def code_cells(notebook, changes):
+    "The code of a notebook, with the first assignments to some names changed."
+    cells = [''.join(c['source']) for c in json.loads(Path(notebook).read_text())['cells'] if c['cell_type'] == 'code']
+    for name, value in changes.items():
+        changed = [re.sub(rf'^{name} = .*$', f'{name} = {value}', cell, flags=re.M) for cell in cells]
+        if changed == cells:
+            sys.exit(f'{notebook} has no line "{name} = …"')
+        cells = changed
+    return cells
+
+
+def run_all(shell, cells):
+    "Run the cells until one fails."
+    for i, cell in enumerate(cells):
+        print(f'[cell {i}]', flush=True)
+        if not shell.run_cell(cell, store_history=True).success:
+            sys.exit(f'cell {i} failed:\n{cell}')
+
+
+if __name__ == '__main__':
+    notebook, times, *changes = sys.argv[1:]
+    shell = InteractiveShell.instance(colors='NoColor')
+    shell.run_line_magic('xmode', 'Plain')
+    cells = code_cells(notebook, dict(change.split('=', 1) for change in changes))
+    for _ in range(int(times)):
+        run_all(shell, cells)
+    print(f'[peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB]')

@@ -33,9 +33,10 @@ def conv4x4(
     norm,  # a class, or None
     act,  # a class, or a function that makes a layer
     stride: int = 2,  # 1 takes one pixel off
+    bias: bool = True,  # where there is no normalization, which would take a bias away again
 ) -> list:  # of layers
     "The 4×4 kernel of stride 2 with which pix2pix goes down and up, normalization, activation."
-    layers = [layer(ni, nf, 4, stride, 1, bias=norm is None)]
+    layers = [layer(ni, nf, 4, stride, 1, bias=bias and norm is None)]
     if norm:
         layers.append(norm(nf))
     return [*layers, act()]
@@ -59,11 +60,12 @@ def down_block(
     convs: int,  # 3×3 convolutions after it
     norm,  # a class, or None
     act,  # a class, or a function that makes a layer
+    bias: bool = True,  # of a strided convolution without normalization
 ) -> list:  # of layers
     "To half the size: by max-pooling or by a strided convolution; then as many 3×3 as wanted."
     if pool:
         return [nn.MaxPool2d(2), *conv3x3_stack(ni, nf, convs, norm, act)]
-    return [*conv4x4(nn.Conv2d, ni, nf, norm, act), *conv3x3_stack(nf, nf, convs, norm, act)]
+    return [*conv4x4(nn.Conv2d, ni, nf, norm, act, bias=bias), *conv3x3_stack(nf, nf, convs, norm, act)]
 
 
 def up_block(
@@ -99,6 +101,7 @@ class UNet(nn.Module):
         middle: int = 0,  # 1×1 convolutions at the deepest level
         norm: str = 'batch',  # batch, instance or none
         bare=(),  # levels on the way down without normalization; -1 is the deepest
+        bare_bias: bool = True,  # whether their strided convolutions have a bias
         leak=(0.2, 0.0),  # slope of LeakyReLU below 0, on the way down and up; 0 is ReLU
         dropout: float = 0.0,  # the share that is dropped
         drop_down: int = 0,  # at how many of the deepest levels on the way down
@@ -111,7 +114,7 @@ class UNet(nn.Module):
             raise BadInput(f'norm "{norm}" is not known: choose from {", ".join(NORM_LAYERS)}')
         if (pool and not convs) or (full and not end):
             raise BadInput('pool needs convs of 1 at least, and full an end of 1 at least')
-        store_attr('full,pool,convs,dropout,skips')
+        store_attr('full,pool,convs,bare_bias,dropout,skips')
         self.multiple = 2**levels
         self.norm = NORM_LAYERS[norm]
         self.act_down, self.act_up = (partial(nn.LeakyReLU, slope) for slope in leak)
@@ -144,7 +147,7 @@ def way_down(
         if self.full and i == 0:
             layers = conv3x3_stack(a, b, max(self.convs, 1), norm, self.act_down)
         else:
-            layers = down_block(a, b, self.pool, self.convs, norm, self.act_down)
+            layers = down_block(a, b, self.pool, self.convs, norm, self.act_down, self.bare_bias)
         downs.append(nn.Sequential(*layers, *self.drop(i >= n - drop)))
     return downs
 
@@ -189,10 +192,20 @@ def ending(
 
 # %% ../nbs/15_unet.ipynb #1951edb0
 @patch
+def check_batch(self: UNet, x):
+    "`BadInput` if batch norm would see a single number of each channel at the deepest level, in training."
+    lonely = len(x) * x.shape[-2] * x.shape[-1] == self.multiple**2
+    if self.training and lonely and any(isinstance(m, nn.BatchNorm2d) for m in self.downs[-1].modules()):
+        cure = 'give bs=2 or more; if memory is short, fewer channels (nf) or fewer levels'
+        raise BadInput(f'batch norm at 1×1 pixels needs more than one photo a batch: {cure}')
+
+
+@patch
 def forward(self: UNet, x):
     "(N, ni, H, W) to (N, no, H, W) in −1..1; in training both sides are multiples of 2 to the `levels`."
     h, w = x.shape[-2:]
     x = pad_to_multiple(x, self.multiple, self.training)
+    self.check_batch(x)
     features = []
     for down in self.downs:
         x = down(x)
@@ -260,7 +273,7 @@ class ReportGenerator:
     space: str = 'lab'  # see `colorlab.lab.SPACES`
     size: int = 256  # pixels, both sides
     init: str = None  # "module:function" that fills in pretrained weights
-    assumed: str = ''  # what the report does not say
+    assumed: list = field(default_factory=list)  # what the report does not say, a line each
 
 
 # the generator of the pix2pix paper, but for its number of levels
@@ -272,42 +285,41 @@ REPORT_GENERATORS['r0-lab-gan'] = ReportGenerator(
     row='R0.5',
     arch='colorlab.unet:ResNetGenerator',
     args=dict(nf=32, ks=9, blocks=5),
-    assumed='the first convolution has BN and ReLU as the others',
+    assumed=['the first convolution has BN and ReLU as the others'],
 )
 REPORT_GENERATORS['r0-pix2pix'] = ReportGenerator(
     row='R0.11',
     arch='colorlab.unet:UNet',
-    args=PIX2PIX | dict(levels=8, norm='instance', drop_down=5, drop_up=4, end=4),
+    args=PIX2PIX | dict(levels=8, norm='instance', bare_bias=False, drop_down=5, drop_up=4, end=4),
     space='rgb3',
 )
 REPORT_GENERATORS['r1-unet'] = ReportGenerator(
     row='R1.3',
     arch='colorlab.unet:UNet',
-    args=PIX2PIX | dict(levels=8),
-    assumed='no BN at the deepest level, ReLU and three times dropout .5 on the way up, Tanh, as in pix2pix',
+    args=PIX2PIX | dict(levels=8, bare=[0]),
+    assumed=['widths, ReLU and three times dropout .5 on the way up, Tanh, as in pix2pix'],
 )
 
 # %% ../nbs/15_unet.ipynb #d84860fb
 REPORT_GENERATORS['r2-unet'] = ReportGenerator(
     row='R2.5',
     arch='colorlab.unet:UNet',
-    args=PIX2PIX | dict(levels=7),
+    args=PIX2PIX | dict(levels=7, bare=[]),
     size=128,
-    assumed='widths, dropout .5 three times, no BN in the first and the deepest, as in pix2pix; '
-    'the last of the 7 up is the last convolution',
+    assumed=['widths, and dropout .5 three times, as in pix2pix', 'the last of the 7 up is the last convolution'],
 )
 REPORT_GENERATORS['r2-autoencoder'] = ReportGenerator(
     row='R2.6',
     arch='colorlab.cnn:Autoencoder',
     size=128,
-    assumed='depth and widths',
+    assumed=['depth and widths'],
 )
 REPORT_GENERATORS['r2-resnet'] = ReportGenerator(
     row='R2.7',
     arch='colorlab.unet:ResNetGenerator',
     args=dict(nf=64, ks=7, blocks=6),
     size=128,
-    assumed='64 channels, two halvings and 6 blocks, as CycleGAN has at 128 pixels; BN and ReLU everywhere',
+    assumed=['64 channels, two halvings and 6 blocks, as CycleGAN has at 128 pixels', 'BN and ReLU everywhere'],
 )
 
 # %% ../nbs/15_unet.ipynb #c9b510c0
@@ -315,8 +327,11 @@ REPORT_GENERATORS['r3-unet'] = ReportGenerator(
     row='R3.4',
     arch='colorlab.unet:UNet',
     args=PIX2PIX | dict(levels=8, full=True, middle=2, end=3),
-    assumed='20 = 1 at the full size + 8 down + 2 of 1×1 at the bottleneck + 8 up + 1 at the end; '
-    'input of 1 channel; the rest as in pix2pix',
+    assumed=[
+        '20 convolutions = 1 at the full size + 8 down + 2 of 1×1 at the bottleneck + 8 up + 1 at the end',
+        'input of 1 channel',
+        'widths, norms, dropout and Tanh as in pix2pix',
+    ],
 )
 REPORT_GENERATORS['r4-koala'] = ReportGenerator(
     row='R4.4',
@@ -324,14 +339,14 @@ REPORT_GENERATORS['r4-koala'] = ReportGenerator(
     args=dict(classifier='vgg16'),
     space='rgb',
     init='colorlab.koala:timm_classifier',
-    assumed='size; the decoder reads the 1,256 channels directly; answers before the softmax',
+    assumed=['256 pixels', 'the decoder reads the 1,256 channels directly', 'answers before the softmax'],
 )
 REPORT_GENERATORS['r4-unet'] = ReportGenerator(
     row='R4.7',
     arch='colorlab.unet:UNet',
     args=dict(nf=64, levels=4, most=16, convs=2, leak=[0.2, 0.2], end=1),
     space='rgb',
-    assumed='size; slope .2; nearest enlarging; Tanh',
+    assumed=['256 pixels', 'slope .2', 'nearest enlarging', 'Tanh'],
 )
 
 # %% ../nbs/15_unet.ipynb #3d2be83f

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['HOLDS', 'FAILS', 'UNKNOWN', 'METRICS', 'hue_masks', 'roughness', 'color_sums', 'color_row', 'ColorHistory', 'Finding',
            'show_findings', 'verdict_of', 'format_interval', 'compare_methods', 'better_finding', 'trend_finding',
-           'limit_finding', 'epochs_to_learn', 'last_hue_finding', 'share_of', 'hue_share_finding']
+           'limit_finding', 'swing', 'swing_finding', 'epochs_to_learn', 'last_hue_finding', 'plot_hue_errors',
+           'share_of', 'hue_share_finding']
 
 # %% ../nbs/extras/28_findings.ipynb #9e041951
 from typing import NamedTuple
@@ -18,9 +19,9 @@ from scipy.stats import spearmanr
 
 from .callbacks import as_run, is_training_run
 from .images import atomic_write
-from .lab import HUE_NAMES, rgb_to_lab
+from .lab import HUE_NAMES, hue_to_hex, rgb_to_lab
 from .models import get_y
-from .scoring import MIN_HUE_CHROMA
+from .perceptual import MIN_HUE_CHROMA
 from .summary import MeanInterval, paired_interval
 
 # %% ../nbs/extras/28_findings.ipynb #5f336866
@@ -204,7 +205,10 @@ def better_finding(
     b: str,
     column: str = 'ab_rmse',  # of `METRICS`
 ) -> Finding:
-    "Whether one method beats another on the same test photos."
+    "Whether one method beats another on the same test photos; a method that is missing leaves it open."
+    missing = {a, b} - set(scores.method)
+    if missing:
+        return Finding(row, claim, f'{" and ".join(sorted(missing))}: not trained here', UNKNOWN)
     name, unit, less = METRICS[column]
     gap = compare_methods(scores, a, b, column)
     n = scores.file.nunique()
@@ -249,6 +253,32 @@ def limit_finding(
     measured = f'{name} after epoch {epoch}: {highest:.3g} at most'
     return Finding(row, claim, measured, HOLDS if highest < limit else FAILS)
 
+# %% ../nbs/extras/28_findings.ipynb #3b09fcd9
+def swing(
+    values,  # one number an epoch
+) -> float:
+    "How much a curve moves from epoch to epoch, in its mean height."
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    return float(np.abs(np.diff(values)).mean() / max(np.abs(values).mean(), 1e-9)) if len(values) > 1 else 0.0
+
+
+def swing_finding(
+    row: str,
+    claim: str,
+    a,  # one number an epoch
+    b,  # the same of a calmer curve
+    names: tuple,  # of the two
+) -> Finding:
+    "Whether one curve swings more than another: by half at least; less than the other is a no."
+    if len(a) < 5 or len(b) < 5:
+        return Finding(row, claim, f'{len(a)} epochs', UNKNOWN)
+    moves = swing(a), swing(b)
+    measured = f'from epoch to epoch {names[0]} moves by {moves[0]:.1%}, {names[1]} by {moves[1]:.1%}'
+    if moves[1] < moves[0] < 1.5 * moves[1]:
+        return Finding(row, claim, measured, UNKNOWN)
+    return Finding(row, claim, measured, HOLDS if moves[0] > moves[1] else FAILS)
+
 # %% ../nbs/extras/28_findings.ipynb #1d291d52
 def epochs_to_learn(
     colors: pd.DataFrame,  # of `ColorHistory`
@@ -281,6 +311,25 @@ def last_hue_finding(
     if (others == when[hue]).all():
         return Finding(row, claim, measured, UNKNOWN)  # all at once
     return Finding(row, claim, measured, FAILS if (others > when[hue]).any() else HOLDS)
+
+# %% ../nbs/extras/28_findings.ipynb #8331268d
+def plot_hue_errors(
+    colors: pd.DataFrame,  # of `ColorHistory`
+):  # a matplotlib figure
+    "The error at each hue over the epochs, in that of gray; below the dotted line it has been learned (R0.19)."
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(7, 2.8), layout='constrained')
+    ax = fig.subplots()
+    for i, hue in enumerate(HUE_NAMES):
+        if colors[f'true_{hue}'].iloc[0] >= 0.005:
+            ratio = colors[f'error_{hue}'] / colors[f'gray_{hue}']
+            ax.plot(colors.epoch, ratio, color=hue_to_hex(i), label=hue, marker='o' if len(colors) < 3 else None)
+    ax.axhline(1, ls=':', color='0.5')
+    ax.set(title='error by hue of the truth, in that of gray', xlabel='epoch')
+    ax.legend(frameon=False, fontsize=8, loc='center left', bbox_to_anchor=(1, 0.5))
+    ax.spines[['top', 'right']].set_visible(False)
+    return fig
 
 # %% ../nbs/extras/28_findings.ipynb #2a694b52
 def share_of(

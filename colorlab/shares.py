@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['SHOWN_PHOTOS', 'LEAST_EPOCHS', 'TRAIN_SHARE', 'USES', 'SIZES', 'ENOUGH_VIEWS', 'PICTURE_SECONDS', 'Share',
-           'share_budget', 'take_photos', 'named_system', 'resolve_arms', 'all_photos', 'MeasuredArm', 'measure_arm',
-           'measured_share', 'choose_arm_size', 'plan_photos', 'plan_arm', 'describe_arm']
+           'share_budget', 'take_photos', 'data_or', 'named_system', 'resolve_arms', 'all_photos', 'MeasuredArm',
+           'measure_arm', 'measured_share', 'choose_arm_size', 'plan_photos', 'plan_arm', 'describe_arm']
 
 # %% ../nbs/extras/58_shares.ipynb #06c3e4fe
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from .budget import fast_settings, scale_epochs, smaller_settings
-from .data import Manifest, group_rank, make_manifest
+from .data import Manifest, find_dataset, group_rank, make_manifest
 from .images import BadInput
 from .lite import lite_recipe
 from .planning import StepTime, measure_step
 from .presets import PRESETS, Arm, preset
-from .recipes import system_settings
+from .recipes import SMOKE_TEST, system_settings
 from .runs import Settings
 
 # %% ../nbs/extras/58_shares.ipynb #58e72e9c
@@ -67,6 +67,21 @@ def take_photos(
     return Manifest(manifest.folder, table)
 
 # %% ../nbs/extras/58_shares.ipynb #a08d09bb
+def data_or(
+    data: str,  # what a report has learned from, see `colorlab.data.find_dataset`
+    otherwise: str,  # what stands in
+) -> str:
+    "The photos of a report if they are at hand; else those that stand in, and a line that says so."
+    if SMOKE_TEST:
+        return otherwise
+    try:
+        find_dataset(data)
+    except BadInput as e:
+        print(f'{e}.\nUntil then {otherwise} stands in.')
+        return otherwise
+    return data
+
+
 def named_system(
     name: str,  # a preset, `lite`, or a network
     data: str,  # on which a report may have trained otherwise
@@ -170,7 +185,7 @@ def choose_arm_size(
             measured = {label: measure_arm(arm.settings, manifest, size, device) for label, arm in arms.items()}
         except BadInput:
             if best:
-                return best  # the next size is too small for a network
+                return best  # that size is too small for a network
             raise
         best, share = measured, measured_share(measured, seconds)
         views = min(share.photos * arm.photos * share.epochs * arm.settings.epochs for arm in best.values())

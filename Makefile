@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test test-lowest lessons clean
+.PHONY: demo test test-lowest lessons address wheel clean
 
 demo: .venv/demo
 	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
@@ -17,6 +17,12 @@ test-lowest: .venv-lowest/dev
 
 lessons: .venv/dev  # run every lesson in a fresh kernel and keep its outputs
 	@.venv/bin/python tests/save_outputs.py $(LESSON)
+
+address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml
+	@$(PYTHON) tests/address.py
+
+wheel: .venv/bin/python  # dist/colorlab-*.whl, to be uploaded beside a final notebook while there is no public repository
+	@.venv/bin/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist .
 
 clean:
 	rm -rf .venv .venv-lowest demo build dist *.egg-info

@@ -1,6 +1,6 @@
-"""Write the repository's address, from settings.ini, wherever it stands: `make address`, after a change of user, repo or branch.
+"""Write the repository's address wherever it stands, as settings.ini has it: `make address`, after a change of it.
 
-Notebooks, README and pyproject.toml name it. The final notebooks also get their install cell, `platforms/install_cell.py`.
+Notebooks, README and pyproject.toml name it. The final notebooks also get their install cell of `platforms`.
 """
 
 import json
@@ -19,11 +19,13 @@ def settings():
     return config['DEFAULT']
 
 
-def with_address(text: str) -> str:
-    "The same text with our address in place of any other: pip's, a badge's, or that of the project."
-    cfg = settings()
+def with_address(text: str, cfg=None) -> str:
+    "The same text with our address, or that of other settings, in place of any: pip's, a badge's, the project's."
+    cfg = cfg or settings()
     text = re.sub(rf'git\+https://github\.com/{NAME}(?=\\?["\'])', f'git+{cfg["git_url"]}', text)
-    text = re.sub(rf'(?<=^Repository = "https://github\.com/){NAME}(?=")', f'{cfg["user"]}/{cfg["repo"]}', text, flags=re.M)
+    text = re.sub(
+        rf'(?<=^Repository = "https://github\.com/){NAME}(?=")', f'{cfg["user"]}/{cfg["repo"]}', text, flags=re.M
+    )
     badge = rf'(?<=colab\.research\.google\.com/github/){NAME}/blob/[\w.-]+(?=/)'
     return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}', text)
 

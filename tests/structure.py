@@ -132,8 +132,10 @@ def test_opencv_is_not_needed_to_import(name):
 
 @pytest.mark.parametrize('path', all_notebooks, ids=lambda p: p.stem)
 def test_notebook_installs_from_the_repository_and_is_small(path):
-    installs = [c for c in cells(path, 'code') if '!pip install' in c]
-    assert len(installs) == 1 and installs[0].startswith('#| eval: false') and f'git+{cfg["git_url"]}"' in installs[0]
+    if path not in final:  # those have a longer cell, see test_install_cell.py
+        installs = [c for c in cells(path, 'code') if '!pip install' in c]
+        assert len(installs) == 1 and installs[0].startswith('#| eval: false')
+        assert f'git+{cfg["git_url"]}"' in installs[0]
     assert path.stat().st_size < 400_000, 'smaller or fewer pictures'
     outputs = [o for c in json.loads(path.read_text())['cells'] for o in c.get('outputs', [])]
     assert not any(o['output_type'] == 'error' for o in outputs)

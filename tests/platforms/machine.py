@@ -1,4 +1,4 @@
-"""A machine that looks like Colab's, Kaggle's or a student's, made of this one: its own folders and disks, and a Drive."""
+"""A machine that looks like Colab's, Kaggle's or a student's, made of this one: own folders, own disks, a Drive."""
 
 import os
 import re
@@ -30,8 +30,7 @@ if [ "$2" = /content ]; then
     mkdir "$1/google-drive/MyDrive" "$1/google-drive/My Drive" "$1/google-drive/.Trash"
 fi
 if [ "$2" = /kaggle/working ]; then mkdir -p "$1/kaggle/input"; fi
-echo ready
-exec chroot "$1" sleep infinity
+exec chroot "$1" sh -c 'echo ready; exec sleep infinity'
 """
 
 
@@ -116,7 +115,7 @@ class Machine:
         command = self.command(*runner, *(f'{name}={value}' for name, value in changes.items()))
         log = self.folder.with_name(f'{self.folder.name}-{time.time_ns()}.log')
         with open(log, 'wb') as out:
-            how = dict(env=self.environment(dict(env)), preexec_fn=self.limit, start_new_session=True)
+            how = dict(env=self.environment(dict(env)), cwd='/', preexec_fn=self.limit, start_new_session=True)
             session = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, **how)
         try:
             while session.poll() is None:
@@ -133,7 +132,7 @@ class Machine:
         return said
 
     def new_session(self):
-        "Take everything away but Drive, and what Kaggle keeps of a session: its output, attached and not to be written."
+        "Take everything away but Drive, and the output that Kaggle keeps, which is attached and cannot be written."
         if self.place == 'colab':
             subprocess.run(self.command('umount', '/content/drive'), stderr=subprocess.DEVNULL)
         if self.place == 'kaggle':

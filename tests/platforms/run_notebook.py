@@ -1,10 +1,11 @@
 """Run a notebook top to bottom, as "run all" does, in a process of its own that can be killed.
 
-python run_notebook.py NOTEBOOK [TIMES [NAME=VALUE ...]]: TIMES in the same kernel, lines `NAME = …` changed to what is given.
-It prints what the cells print and, at the end, the peak of its memory.
+python run_notebook.py NOTEBOOK TIMES [NAME=VALUE ...]: TIMES in the same kernel, lines `NAME = …` changed.
+It prints what the cells print and, at the end, the peak of its memory. With COPY_OFTEN every checkpoint goes to Drive.
 """
 
 import json
+import os
 import re
 import resource
 import sys
@@ -35,7 +36,11 @@ def run_all(shell, cells):
 if __name__ == '__main__':
     notebook, times, *changes = sys.argv[1:]
     shell = InteractiveShell.instance(colors='NoColor')
-    shell.run_line_magic('xmode', 'Plain')
+    shell.showtraceback.__self__.InteractiveTB.set_mode('Plain')
+    if 'COPY_OFTEN' in os.environ:  # at every checkpoint, not every twenty minutes
+        from colorlab.workspace import Workspace
+
+        Workspace.callbacks.__defaults__ = (0,)
     cells = code_cells(notebook, dict(change.split('=', 1) for change in changes))
     for _ in range(int(times)):
         run_all(shell, cells)

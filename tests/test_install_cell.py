@@ -1,0 +1,84 @@
+"""The cell with which every final notebook installs colorlab, on machines that have none."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from address import files, install_cell, settings, updated, with_address
+from conftest import root
+from platforms.machine import Machine, here, unshare
+
+final = sorted((root / 'nbs' / 'train').glob('*.ipynb'))
+needs_mounts = pytest.mark.skipif(unshare() is None, reason='this system gives a process no mounts of its own')
+
+
+@pytest.fixture(params=['colab', 'kaggle'])
+def machine(request, tmp_path):
+    with Machine(request.param, tmp_path / 'root') as machine:
+        yield machine
+
+
+def install(machine, **own):
+    "Run the cell with a Python that knows no colorlab; what pip was asked for, and what was printed."
+    env = os.environ | dict(PYTHONPATH=f'{here / "pip_stand_in"}:/site') | own
+    run = machine.command(sys._base_executable, '-c', install_cell())
+    done = subprocess.run(run, env=env, cwd='/', capture_output=True, text=True)
+    asked = machine.path('/asked')
+    return asked.read_text() if asked.exists() else None, done.stdout, done.returncode
+
+
+@needs_mounts
+def test_from_its_address_but_not_twice(machine):
+    assert install(machine) == (f'colorlab[perceptual] @ git+{settings()["git_url"]}', '', 0)
+    machine.path('/asked').unlink()
+    assert install(machine) == (None, '', 0)
+
+
+@needs_mounts
+def test_from_a_wheel_beside_the_notebook(machine):
+    (machine.path(machine.home) / 'colorlab-0.1.0-py3-none-any.whl').touch()
+    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-0.1.0-py3-none-any.whl[perceptual]', '', 0)
+
+
+@needs_mounts
+def test_from_a_zip_of_the_repository(machine):
+    (machine.path(machine.home) / 'colorlab-main.zip').touch()
+    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-main.zip[perceptual]', '', 0)
+
+
+@needs_mounts
+def test_from_what_kaggle_has_unpacked(tmp_path):
+    with Machine('kaggle', tmp_path / 'root') as machine:
+        repository = machine.path('/kaggle/input/my-colorlab/colorlab-main')
+        repository.mkdir(parents=True)
+        (repository / 'setup.py').touch()
+        asked, _, failed = install(machine, OFFLINE='1')
+        assert not failed and asked.endswith('/colorlab[perceptual]')
+        assert not asked.startswith('/kaggle/input')  # pip would write there
+
+
+@needs_mounts
+def test_a_failure_says_what_to_do(machine):
+    (machine.path(machine.home) / 'colorlab').mkdir()  # a folder of that name is no package
+    _, said, failed = install(machine, OFFLINE='1')
+    assert failed and 'Could not resolve host' in said and 'Upload its wheel' in said and said.count('\n') == 3
+
+
+@pytest.mark.parametrize('path', final, ids=lambda p: p.stem)
+def test_every_final_notebook_has_this_cell(path):
+    cells = [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == 'code']
+    assert cells[0] == install_cell(), 'run `make address`'
+    assert not [cell for cell in cells[1:] if 'pip install' in cell or 'drive.mount' in cell]
+
+
+def test_one_place_for_the_address():
+    "Everything that names it is as `make address` writes it; another address would go everywhere."
+    assert not [path.name for path in files() if updated(path) != path.read_text()]
+    other = dict(user='somebody', repo='fork', branch='dev', git_url='https://github.com/somebody/fork')
+    for path in files():
+        text = with_address(updated(path), other)
+        wanted = 'github.com/somebody/fork' if path.suffix != '.md' else 'github/somebody/fork/blob/dev/nbs/'
+        assert wanted in text, path.name
+        assert with_address(text) == updated(path)

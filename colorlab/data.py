@@ -325,7 +325,7 @@ def scan_enough(
     order = np.argsort(place, kind='stable')
     ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1  # where a group ends
     sizes = np.diff(ends, prepend=0)
-    missing = n + sizes.max() - 1  # the last group must find one that fits
+    missing = n + 3 * (sizes.max() - 1)  # the last groups of the three sides must fit
     looked, done = [], 0
     while missing > 0 and done < len(order):
         end = ends[np.searchsorted(ends, min(done + missing, len(order)))]

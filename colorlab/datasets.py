@@ -232,11 +232,11 @@ def search_dataset(
 ) -> Path | None:  # None if it is in none of them
     "Where a set of photos lies on this machine; says which folder was taken."
     roots = SEARCH_ROOTS if roots is None else roots
-    found = search_folders(name, tuple(str(Path(root).resolve()) for root in roots))
+    roots = tuple(str(Path(root).resolve()) for root in roots)
+    found = search_folders(name, roots)
     if found is None or not found.is_dir():
         search_folders.cache_clear()  # it may come, or has gone
-        return None
-    return found
+    return found if found is None or found.is_dir() else search_folders(name, roots)
 
 # %% ../nbs/03a_datasets.ipynb #6a76f6d2
 class PhotoSource(NamedTuple):

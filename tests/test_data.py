@@ -1,16 +1,21 @@
-"Listings and what is remembered about photos: the second time, several processes, damage, weights."
+"Where photos are found, how they are split, and what is remembered about them."
 
+import hashlib
 import os
+import shutil
 import sqlite3
 
 import pandas as pd
 import pytest
 from conftest import warm
+from PIL import Image
 
 import colorlab.data as data
-from colorlab.cache import RecordStore
+import colorlab.datasets as datasets
+from colorlab.cache import RecordStore, cache_photos
 from colorlab.data import Manifest, make_manifest, scan
-from colorlab.images import BadInput, photo_files
+from colorlab.datasets import absolute_source, dataset_folder, find_dataset
+from colorlab.images import BadInput, old_photos_folder, photo_files
 
 
 @pytest.fixture
@@ -175,3 +180,171 @@ def test_weights_must_be_numbers(photos, weight):
     listing = write_listing(photos, [weight] + [1] * 23)
     with pytest.raises(BadInput, match='must be numbers'):
         make_manifest(photos, listing=listing)
+
+
+def blank(path, color=(200, 30, 30)):
+    "A tiny photo with color, each file another one; without color it is gray."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    img = Image.effect_noise((16, 16), 40 + len(path.name)).convert('RGB')
+    img.putpixel((0, 0), tuple(hashlib.sha256(path.name.encode()).digest()[:3]) if color else (9, 9, 9))
+    if color:
+        img.paste(color, (0, 4, 16, 8))
+        img.paste(color[::-1], (0, 8, 16, 12))
+    img.save(path)
+
+
+@pytest.fixture
+def many(tmp_path):
+    "Sixty tiny photos called as in COCO; every tenth is gray, and one is broken."
+    for i in range(60):
+        blank(tmp_path / 'many' / f'{i:012}.jpg', None if i % 10 == 7 else (200, 30, 30))
+    (tmp_path / 'many' / f'{3:012}.jpg').write_text('no photo')
+    return tmp_path / 'many'
+
+
+def sides(manifest):
+    return {side: set(manifest.table.file[manifest.table.split == side]) for side in ('train', 'val', 'test')}
+
+
+def test_only_photos_that_are_used_are_opened(many, looks):
+    manifest = make_manifest(f'coco-sample:{many}', train=20, val=5)
+    assert {side: len(files) for side, files in sides(manifest).items()} == dict(train=20, val=5, test=5)
+    bad = (manifest.table.verdict != 'ok').sum()
+    assert len(looks) == len(manifest.table) == 30 + bad < 60  # a gray one is replaced, and stands in the table
+    assert (manifest.table.split[manifest.table.verdict != 'ok'] == 'left out').all()
+
+
+def test_more_to_train_on_and_the_same_to_judge_by(many):
+    few, more = (sides(make_manifest(f'coco-sample:{many}', train=n, val=5, test=4)) for n in (10, 30))
+    assert few['val'] == more['val'] and few['test'] == more['test'] and few['train'] < more['train']
+    assert len(few['test']) == 4
+    others = sides(make_manifest(f'coco-sample:{many}', train=10, val=5, test=4, seed=1))
+    assert others['test'] != few['test']
+    everything = sides(make_manifest(f'coco-sample:{many}', train=1.0, val=5, test=4))
+    assert everything['test'] == few['test'] and len(everything['train']) == 60 - 7 - 9
+
+
+def test_more_photos_than_there_are_is_an_error_before_any_is_opened(many, looks):
+    with pytest.raises(BadInput, match='60 photos cannot give 100 to train'):
+        make_manifest(f'coco-sample:{many}', train=100, val=5)
+    assert looks == []
+    with pytest.raises(BadInput, match='53 photos cannot give 50 to train'):  # 7 have no color
+        make_manifest(f'coco-sample:{many}', train=50, val=5)
+
+
+def test_cars_obey_the_count_and_stay_together(tmp_path):
+    for car in range(30):
+        for view in 'abc'[: 1 + car % 3]:
+            blank(tmp_path / f'Audi_A{car}_2019_{view}x.jpg')
+    manifest = make_manifest(f'cars:{tmp_path}', train=20, val=6)
+    assert {side: len(files) for side, files in sides(manifest).items()} == dict(train=20, val=6, test=6)
+    used = manifest.table[manifest.table.split != 'unused']
+    assert used.groupby('group').split.nunique().max() == 1 and len(manifest.table) < 40
+
+
+def test_every_fruit_is_on_every_side(tmp_path):
+    classes = ['Apple', 'Banana', 'Plum', *(f'Fruit {i}' for i in range(17))]
+    for kind in classes:
+        for i in range(10):
+            blank(tmp_path / 'ncd' / kind / f'{kind}{i}.jpg')
+            blank(tmp_path / 'ncd' / 'Gray' / kind / f'{kind}{i}.jpg', None)
+    manifest = make_manifest(f'ncd:{tmp_path / "ncd"}')
+    assert pd.crosstab(manifest.table.label, manifest.table.split).to_dict('list') == dict(
+        test=[1] * 20, train=[8] * 20, val=[1] * 20
+    )
+
+
+@pytest.mark.parametrize('n, found', [(2, (1, 1, 0)), (3, (1, 1, 1)), (10, (8, 1, 1))])
+def test_small_folders(tmp_path, n, found):
+    for i in range(n):
+        blank(tmp_path / f'{"x" * (i + 1)}.png')
+    assert tuple(len(files) for files in sides(make_manifest(tmp_path)).values()) == found
+
+
+def test_a_folder_that_names_its_sides_is_taken_as_it_is(photos):
+    write_listing(photos, [1] * 24, 'manifest.csv')
+    manifest = make_manifest(photos, train=2, val=2)
+    assert [len(files) for files in sides(manifest).values()] == [16, 8, 0]
+
+
+def test_nothing_is_written_where_the_photos_lie(old_photos, looks, tmp_path):
+    "Kaggle's input cannot be written to; what was found lies elsewhere, and nothing is opened twice."
+
+    def state():
+        return sorted((path.as_posix(), path.stat().st_mtime_ns) for path in old_photos.rglob('*'))
+
+    for folder in (old_photos, *old_photos.iterdir()):
+        folder.chmod(0o555)
+    before = state()
+    manifest = make_manifest(old_photos)
+    cache_photos(old_photos, manifest.subset('train'), 32)
+    looks.clear()
+    make_manifest(old_photos)
+    for folder in (old_photos, *old_photos.iterdir()):
+        folder.chmod(0o755)
+    assert looks == [] and state() == before and tables(tmp_path)
+
+
+@pytest.fixture
+def roots(tmp_path, monkeypatch):
+    "Where Kaggle, Drive and a laptop keep their photos."
+    found = [tmp_path / name for name in ('kaggle', 'drive', 'here')]
+    for folder in found:
+        folder.mkdir()
+    monkeypatch.setattr(datasets, 'SEARCH_ROOTS', tuple(map(str, found)))
+    return found
+
+
+def test_a_set_is_found_on_kaggle_and_said_once(roots, capsys):
+    for i in range(5):
+        blank(roots[0] / 'datasets/owner/cars/deep' / f'Audi_A4_2019_{i}_x.jpg')
+        blank(roots[1] / 'my cars' / f'Audi_A4_2019_{i}_x.jpg')
+    found = find_dataset('cars')
+    assert found.folder == (roots[0] / 'datasets/owner/cars/deep').resolve() and len(found.listing) == 5
+    assert find_dataset('cars').folder == found.folder == dataset_folder('cars')
+    assert capsys.readouterr().out.count(f'cars: taken from {found.folder}') == 1
+    assert absolute_source('cars') == f'cars:{found.folder}'
+    shutil.rmtree(roots[0])
+    assert find_dataset('cars').folder == (roots[1] / 'my cars').resolve()
+
+
+def test_a_missing_set_is_one_line_and_found_as_soon_as_it_is_there(roots):
+    with pytest.raises(BadInput, match='on Kaggle: Add Input, search "Flickr1024"; on Colab: .* Drive') as error:
+        find_dataset('flickr1024')
+    assert '\n' not in str(error.value) and 'flickr1024:FOLDER' in str(error.value)
+    assert absolute_source('flickr1024') == 'flickr1024'
+    for side in ('Train', 'Test', 'Validation'):
+        for eye in 'LR':
+            blank(roots[2] / 'data' / 'Flickr' / side / f'0001_{eye}.png')
+    found = find_dataset('flickr1024')
+    assert found.folder.name == 'Flickr' and set(found.listing.split) == {'train', 'val', 'test'}
+
+
+def test_coco_is_looked_for_before_it_is_downloaded(roots, monkeypatch, tmp_path):
+    import fastai.data.external as external
+
+    def refuse(url):
+        raise OSError('no network')
+
+    monkeypatch.setattr(external, 'untar_data', refuse)
+    monkeypatch.setattr(external.URLs, 'path', lambda *args: tmp_path / 'fastai' / 'coco_sample.tgz')
+    with pytest.raises(BadInput, match='cannot be downloaded .no network.; on Kaggle'):
+        find_dataset('coco-sample')
+    blank(roots[0] / 'coco-2017' / 'train2017' / f'{7:012}.jpg')
+    assert find_dataset('coco-sample').folder.name == 'train2017'
+    blank(tmp_path / 'fastai' / 'coco_sample' / 'train_sample' / f'{7:012}.jpg')
+    assert find_dataset('coco-sample').folder.name == 'train_sample'  # what fastai has downloaded comes first
+
+
+def test_a_large_drive_is_not_walked_to_its_end(roots):
+    for i in range(300):
+        (roots[1] / f'{i:03}').mkdir()
+    looked_into = [folder for folder, _ in datasets.folders_below(roots[1])]
+    assert len(looked_into) == 200
+
+
+def test_old_photographs_have_sources():
+    about = pd.read_csv(old_photos_folder() / 'ATTRIBUTION.csv')
+    assert sorted(about.file) == photo_files(old_photos_folder())
+    assert len(about) == 12 and about.bytes.sum() < 2e6
+    assert about.licence.str.match('CC0|PD').all() and about.source_url.str.startswith('http').all()

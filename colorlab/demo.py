@@ -60,6 +60,7 @@ def demo_recipe() -> dict:  # of `train`
         bs=16,
         epochs=60,
         lr=4e-3,
+        loss='l1',
         encoder_lr_mult=0.3,
         margin=1.35,
         precision=default_precision(),

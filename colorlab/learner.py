@@ -51,12 +51,17 @@ def choose_loss(
     model: nn.Module,
     loss=None,  # of `LOSSES`, or a function of all that the network returns and `y`; by default `model.loss`, or L1
 ) -> ColorLoss:
-    "The loss to train a network with; `BadInput` if there is none of that name."
+    "The loss to train a network with; `BadInput` if there is none of that name, or the network has its own."
+    own = getattr(model, 'loss', None)
     if isinstance(loss, str) and loss not in LOSSES:
         raise BadInput(f'loss "{loss}" is not known: choose from {", ".join(LOSSES)}, or give a function')
+    if isinstance(loss, str) and own:
+        raise BadInput(
+            f'loss "{loss}": a {type(model).__name__} has a loss of its own; leave it out, or give a function'
+        )
     if isinstance(loss, str):
         return ColorLoss(LOSSES[loss])
-    loss = loss or getattr(model, 'loss', None)
+    loss = loss or own
     return ColorLoss(loss, whole=True) if loss else ColorLoss(F.l1_loss)
 
 # %% ../nbs/11_learner.ipynb #6898face
@@ -142,8 +147,6 @@ def check_shapes(
     side = size // space.scale
     try:
         y = predict(model, torch.zeros(bs, space.nx, side, side, device='meta'))
-    except torch.OutOfMemoryError:
-        return  # a matter of the device
     except BadInput:
         raise
     except (RuntimeError, ValueError) as e:
@@ -217,7 +220,7 @@ def network_learner(
     model,  # a network, its class, or the address of one, as in "colorlab.unet:UNet"
     *,
     args: dict = None,  # arguments of the class
-    init=None,  # a function that fills in pretrained weights, or its address
+    init=None,  # a function that fills pretrained weights into a network that is built here, or its address
     loss=None,  # see `choose_loss`
     lr: float = 3e-3,
     encoder_lr_mult: float = 1.0,  # the first of the model's `param_groups()` learns at this times the rate
@@ -234,6 +237,8 @@ def network_learner(
     space = dls.train.space
     if not isinstance(model, nn.Module):
         model, args = build_network(model, dls, args, init)
+    elif init:
+        raise BadInput('init fills a network that is built here, and this one is built already: call init(model)')
     elif args is None:
         args = default_args(model, space)
     learn = Learner(

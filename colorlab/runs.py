@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'PRECISIONS', 'SCHEDULES', 'SAMPLE_EPOCHS', 'LIMITS', 'REQUIRED_TEXTS', 'OPTIONAL_TEXTS', 'RENAMED_SETTINGS',
-           'RENAMED_COLUMNS', 'UNFINISHED', 'autocast', 'Settings', 'Limits', 'bad_setting', 'to_storable',
-           'validate_settings', 'validate_collections', 'read_settings', 'lock_folder', 'Run', 'check_longer',
+           'RENAMED_COLUMNS', 'UNFINISHED', 'BASELINE_COLORS', 'LOSS_PANELS', 'SCORE_PANELS', 'autocast', 'Settings',
+           'Limits', 'bad_setting', 'to_storable', 'validate_settings', 'validate_collections', 'read_settings',
+           'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels', 'plot_curves', 'check_longer',
            'changed_settings']
 
 # %% ../nbs/08_runs.ipynb #e0f225a5
@@ -64,7 +65,7 @@ class Settings:
     lr: float = 3e-3  # largest learning rate
     encoder_lr_mult: float = 1.0  # the first group of the model's `param_groups()` learns at this times `lr`
     schedule: str = 'one-cycle'  # of `SCHEDULES`
-    loss: str = 'l1'  # of `LOSSES`; a network with a method `loss` uses that
+    loss: str | None = None  # of `LOSSES`; by default the network's own method `loss`, or l1
     wd: float = 0.01  # weight decay of AdamW
     betas: list | None = None  # of AdamW; by default 0.9, which one-cycle moves, and 0.999
     precision: str = 'float32'  # of `PRECISIONS`
@@ -73,8 +74,10 @@ class Settings:
     vflip: float = 0.0  # probability that it is turned upside down
     margin: float = 1.12  # short side of a training photo, in crops
     train: float | int = 0.8  # share or count of photos, where the folder brings no split
-    val: int | None = None  # count of photos; by default all others
-    sample_epochs: list = field(default_factory=SAMPLE_EPOCHS.copy)  # when to draw pictures
+    val: int | None = None  # count of photos to validate with; by default see `colorlab.data.make_manifest`
+    test: int | None = None  # count of photos that only judge the finished model; the same
+    sample_epochs: list = field(default_factory=SAMPLE_EPOCHS.copy)  # when to draw pictures; 0: before the first step
+    sample_photos: list | None = None  # of which photos: files, or names in `data/sample`; by default validation photos
     seed: int = 42  # of weights, of the photos' order and crops
     version: int = 1  # of this list
 
@@ -118,6 +121,7 @@ LIMITS = {
     'bs': Limits(1, whole=True),
     'epochs': Limits(1, whole=True),
     'val': Limits(1, whole=True, optional=True),
+    'test': Limits(0, whole=True, optional=True),
     'seed': Limits(0, 2**32 - 1, whole=True),
     'lr': Limits(above=True),
     'encoder_lr_mult': Limits(),
@@ -128,7 +132,7 @@ LIMITS = {
     'train': Limits(above=True),
 }
 REQUIRED_TEXTS = {'arch', 'data'}
-OPTIONAL_TEXTS = {'listing', 'init', 'warm_start', 'freeze'}  # text, or None
+OPTIONAL_TEXTS = {'listing', 'init', 'warm_start', 'freeze', 'loss'}  # text, or None
 
 # %% ../nbs/08_runs.ipynb #6b729e9e
 def bad_setting(settings: Settings, name: str, advice: str) -> BadInput:
@@ -157,7 +161,7 @@ def validate_settings(settings: Settings):
     choices = dict(space=SPACES, schedule=SCHEDULES, loss=LOSSES, precision=PRECISIONS)
     for name, known in choices.items():
         value = getattr(settings, name)
-        if value not in list(known):
+        if value not in list(known) and (name, value) != ('loss', None):
             raise BadInput(f'{name} "{value}" is not known: choose from {", ".join(known)}')
     for name, limits in LIMITS.items():
         if not limits.allow(getattr(settings, name)):
@@ -186,6 +190,9 @@ def validate_collections(settings: Settings):
     count = Limits(0, whole=True)
     if not isinstance(epochs, list) or not all(map(count.allow, epochs)):
         raise bad_setting(settings, 'sample_epochs', 'a list of whole numbers')
+    shown = settings.sample_photos
+    if shown is not None and not (isinstance(shown, list) and shown and all(isinstance(f, str) for f in shown)):
+        raise bad_setting(settings, 'sample_photos', 'a list of files')
     if betas is None:
         return
     two = isinstance(betas, list) and len(betas) == 2
@@ -288,6 +295,89 @@ class Run:
         for part in self.folder.rglob('.*.part'):
             part.unlink()  # what a killed process was writing
         return held
+
+# %% ../nbs/08_runs.ipynb #e8a8ec3d
+BASELINE_COLORS = {'gray': '0.5', 'mean-ab': 'peru', 'bicubic': 'peru'}  # those that are drawn
+LOSS_PANELS = {  # title -> columns of a history, in training and on validation photos
+    'loss': ('train_loss', 'val_loss'),
+    'generator, total loss': ('g_loss', 'val_g_loss'),
+    'generator, adversarial loss': ('adv_loss', 'val_adv_loss'),
+    'discriminator, loss': ('d_loss', 'val_d_loss'),
+}
+SCORE_PANELS = {'PSNR on validation photos, dB': 'psnr', 'ab-RMSE on validation photos': 'ab_rmse'}
+
+
+def draw_losses(
+    ax,
+    history: pd.DataFrame,
+    names: tuple,  # of two columns
+):
+    "A loss in training, and dashed on validation photos."
+    for name, style, label in zip(names, ('-', '--'), ('training', 'validation')):
+        marker = 'o' if len(history) < 3 else None
+        ax.plot(history.epoch, history[name], style, marker=marker, label=label)
+    ax.legend(frameon=False)
+
+# %% ../nbs/08_runs.ipynb #7b8c731b
+def draw_score(
+    ax,
+    scores,  # one number an epoch
+    baselines: dict,  # name -> number
+):
+    "A score over the epochs, and the baselines as dotted lines."
+    ax.plot(range(1, len(scores) + 1), scores, marker='o' if len(scores) < 3 else None)
+    for name, y in baselines.items():
+        top = y == max(baselines.values())
+        ax.axhline(y, ls=':', color=BASELINE_COLORS[name])
+        ax.annotate(
+            name,
+            (1, y),
+            xycoords=('axes fraction', 'data'),
+            xytext=(-2, 2 if top else -2),
+            textcoords='offset points',
+            ha='right',
+            va='bottom' if top else 'top',
+            fontsize=8,
+            color=BASELINE_COLORS[name],
+        )
+
+# %% ../nbs/08_runs.ipynb #8a866413
+def curve_panels(
+    history: pd.DataFrame,
+    drawn: list,  # names of baselines
+) -> list:  # of titles
+    "What there is to draw. The total loss of a generator shows its adversarial part as well."
+    losses = [title for title, names in LOSS_PANELS.items() if set(names) <= set(history)]
+    if 'g_loss' in history:
+        losses.remove('generator, adversarial loss')
+    return losses + [title for title, name in SCORE_PANELS.items() if name != 'ab_rmse' or 'gray' in drawn]
+
+# %% ../nbs/08_runs.ipynb #3b7600c4
+def plot_curves(
+    history: pd.DataFrame,  # as in `history.csv`
+    baselines: pd.DataFrame,  # as in `baselines.csv`
+):  # a matplotlib figure
+    "Losses of a network and of its adversary, PSNR and ab-RMSE with baselines dotted (R0.16, R1.8, R2.14, R4.13)."
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = [name for name in BASELINE_COLORS if name in baselines.index]
+    titles = curve_panels(history, drawn)
+    rows = -(-len(titles) // 3)
+    fig = Figure(figsize=(10 * min(len(titles), 3) / 3, 2.8 * rows), layout='constrained')
+    axs = fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flat
+    for ax in axs:
+        ax.set_visible(False)
+    for title, ax in zip(titles, axs):
+        if title in LOSS_PANELS:
+            draw_losses(ax, history, LOSS_PANELS[title])
+        else:
+            name = SCORE_PANELS[title]
+            draw_score(ax, history[name], baselines[name][drawn].to_dict())
+        ax.set(title=title, xlabel='epoch', visible=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.spines[['top', 'right']].set_visible(False)
+    return fig
 
 # %% ../nbs/08_runs.ipynb #783854cc
 def check_longer(stored: Settings, epochs: int):

@@ -171,10 +171,16 @@ def test_default_precision(monkeypatch):
     for capability, precision in (((8, 0), 'bf16'), ((7, 5), 'fp16')):
         monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: capability)
         assert default_precision('cuda') == precision
-    for found, precision in (({}, 'float32'), (dict(avx512_bf16=True), 'bf16'), (dict(amx_bf16=True), 'bf16')):
-        monkeypatch.setattr('platform.machine', lambda: 'x86_64')
+    monkeypatch.setattr('platform.machine', lambda: 'x86_64')
+    for found, used, precision in (
+        ({}, 'AVX512', 'float32'),
+        (dict(avx512_bf16=True), 'AVX512', 'bf16'),
+        (dict(amx_bf16=True), 'AVX512_VNNI', 'bf16'),
+        (dict(avx512_bf16=True), 'AVX2', 'float32'),  # torch may be told to use less than there is
+    ):
         monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: found)
-        assert default_precision('cpu') == precision
+        monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: used)
+        assert default_precision('cpu') == precision, (found, used)
     assert default_precision('mps') == 'float32'
 
 
@@ -206,6 +212,9 @@ def test_slow_bf16_is_said_in_one_line(dls, monkeypatch, capsys, tmp_path):
         (dict(train=1.5), 'a share up to 1.0, or a whole number'),
         (dict(train=-3), 'train is -3'),
         (dict(val=0), 'val is 0: give a whole number of 1 or more'),
+        (dict(test=-1), 'test is -1'),
+        (dict(loss='l3'), 'loss "l3" is not known'),
+        (dict(sample_photos='a.jpg'), 'sample_photos is a.jpg: give a list of files'),
         (dict(epochs=2.5), 'epochs is 2.5: give a whole number'),
         (dict(bs=True), 'bs is True'),
         (dict(size=50), 'multiple of 8'),
@@ -297,7 +306,7 @@ def test_fine_tuning_goes_on_from_a_run_of_the_first_version(photos, tmp_path):
 def test_what_train_returns_can_be_used_like_any_learner(photos, tmp_path):
     how = dict(arch='colorlab.cnn:CNN', args=dict(nf=4), data=str(photos), size=64, bs=4, epochs=1, progress=False)
     learn = train(tmp_path / 'run', device='cpu', **how)
-    assert learn.model_spec == dict(arch='colorlab.cnn:CNN', args=dict(nf=4), space='lab', size=64)
+    assert learn.model_spec == dict(arch='colorlab.cnn:CNN', args=dict(ni=1, no=2, nf=4), space='lab', size=64)
     assert learn.get_preds()[0].shape[1:] == (2, 64, 64)
     learn.export('learner.pkl')
     assert (tmp_path / 'run' / 'learner.pkl').exists()

@@ -321,6 +321,8 @@ def scan_enough(
     seed: int,  # of the order
 ) -> pd.DataFrame:  # as from `scan_listing`, in the order of the list
     "Look at photos along the shuffled order until enough have color; the others are not opened."
+    if n == len(listing):
+        return scan_listing(folder, listing)
     place = shuffle_groups(file_groups(listing), seed, listing.get('label'))
     order = np.argsort(place, kind='stable')
     ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1  # where a group ends

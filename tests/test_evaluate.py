@@ -16,6 +16,7 @@ from test_cli import one_line
 
 import colorlab as colorlab_module
 from colorlab.data import make_manifest
+from colorlab.images import photo_files
 from colorlab.perceptual import first_available, lite0_features
 
 
@@ -45,6 +46,8 @@ def test_a_model_of_rgb_takes_part_twice(photos, tmp_path):
 
 
 def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
+    splits = pd.DataFrame(dict(file=photo_files(photos), split=['train'] * 16 + ['test'] * 8))
+    splits.to_csv(photos / 'manifest.csv', index=False)
     args = ['evaluate', 'lite', '--data', photos, '--no-perceptual']
     colorlab(*args, '--out', tmp_path / 'whole')
     process = subprocess.Popen([Path(sys.executable).with_name('colorlab'), *map(str, args), '--out', tmp_path / 'cut'])
@@ -79,12 +82,12 @@ def test_no_model_is_measured_by_photos_that_it_was_trained_on(photos, tmp_path)
     train = ['train', '--arch', 'cnn', '--data', photos, '--size', 32, '--epochs', 1, '--bs', 4, '--out', run]
     colorlab(*train, '--seed', 1)  # another seed, another split
     measure = ['evaluate', run, '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path / 'out']
-    one_line(colorlab(*measure, check=False), 'of these 5 photos', f'--listing {run / "manifest.csv"}')
-    one_line(colorlab('evaluate', run / 'model.safetensors', *measure[2:], check=False), 'of these 5 photos')
+    one_line(colorlab(*measure, check=False), 'of these 2 photos', f'--listing {run / "manifest.csv"}')
+    one_line(colorlab('evaluate', run / 'model.safetensors', *measure[2:], check=False), 'of these 2 photos')
     assert not (tmp_path / 'out').exists()
     colorlab(*measure, '--listing', run / 'manifest.csv')
     measured = set(pd.read_csv(tmp_path / 'out' / 'scores.csv').file)
-    assert measured == set(pd.read_csv(run / 'manifest.csv').query('split == "val"').file)
+    assert measured == set(pd.read_csv(run / 'manifest.csv').query('split == "test"').file)
 
 
 def test_what_does_not_fit_is_said(photos, tmp_path):
@@ -93,13 +96,13 @@ def test_what_does_not_fit_is_said(photos, tmp_path):
     def fails(*words, what=tmp_path / 'colored', out=tmp_path / 'out', data=photos):
         one_line(colorlab('evaluate', what, '--data', data, '--out', out, '--no-perceptual', check=False), *words)
 
-    first = tmp_path / 'colored' / make_manifest(photos).subset('val').file[0]
+    first = tmp_path / 'colored' / make_manifest(photos).subset('test').file[0]
     Image.open(first).resize((50, 60)).save(first)
     fails(first.name, '50×60', 'its truth is 256×256')
     first.write_bytes(b'torn')
     fails(first.name, 'cannot be read')
     first.unlink()
-    fails('no picture for 1 of 5', first.name)
+    fails('no picture for 1 of 2', first.name)
     fails('no such model', what=tmp_path / 'nobody')
     fails('no such folder', data=tmp_path / 'nowhere', what='lite')
     fails('/dev/full', out='/dev/full', what='lite')
@@ -144,7 +147,7 @@ def test_in_three_lines(photos, tmp_path):
     result = colorlab_module.evaluate(lite, photos, size=64, perceptual=False)
     table, notes = result
     assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and notes == [] and result.page is None
-    assert len(result.scores) == 5 * 5 and result.summary.cf['lite'] > 1 > result.summary.cf['gray']
+    assert len(result.scores) == 2 * 5 and result.summary.cf['lite'] > 1 > result.summary.cf['gray']
     named = colorlab_module.evaluate('lite', photos, tmp_path / 'out', size=64, perceptual=False)
     assert named.summary.equals(result.summary) and named.page.exists()
 
@@ -154,7 +157,7 @@ def test_scores_of_an_earlier_version_are_not_taken_for_new_ones(photos, tmp_pat
         db.execute('create table scores (key primary key, row, features)')
         db.execute("insert into scores values ('old', '{}', x'')")
     colorlab('evaluate', 'lite', '--data', photos, '--size', 32, '--no-perceptual', '--out', tmp_path)
-    assert len(pd.read_csv(tmp_path / 'scores.csv')) == 5 * 5
+    assert len(pd.read_csv(tmp_path / 'scores.csv')) == 2 * 5
     (tmp_path / 'scores.sqlite').unlink()
     with sqlite3.connect(tmp_path / 'scores.sqlite') as db:
         db.execute('create table scores (key primary key, figures)')  # of another program

@@ -55,8 +55,8 @@ def test_loaders_are_what_fastai_expects(dls):
     assert (len(dls), dls.bs, dls.n_inp, dls.device.type) == (2, 4, 1, 'cpu')
     assert dls[0] is dls.train and dls[1] is dls.valid
     assert dls.train.dataset is dls.train_ds and dls.valid.dataset is dls.valid_ds
-    assert (len(dls.train_ds), len(dls.valid_ds)) == (19, 5)
-    assert (len(dls.train), len(dls.valid)) == (4, 2)
+    assert (len(dls.train_ds), len(dls.valid_ds)) == (19, 3)
+    assert (len(dls.train), len(dls.valid)) == (4, 1)
     x, y = dls.train_ds[0]
     assert x.shape == (1, 32, 32) and y.shape == (2, 32, 32)
     xb, yb = dls.one_batch()
@@ -109,7 +109,7 @@ def test_new_changes_what_it_is_told(dls):
     assert all(torch.equal(x, dls.train_ds[i][0]) for i, x in enumerate(torch.cat([x for x, _ in whole])))
     assert dls.valid.new(bs=2).bs == 2
     shuffled = dls.valid.new(shuffle=True)
-    assert sorted(shuffled.get_idxs()) == list(range(5)) and shuffled.get_idxs() != list(range(5))
+    assert sorted(shuffled.get_idxs()) == list(range(3)) and shuffled.get_idxs() != list(range(3))
     parts = photo_loaders(dls.path, size=32, bs=4, micro_batches=2).train
     assert (parts.bs, len(parts), parts.new().bs, len(parts.new())) == (2, 8, 2, 8)
 
@@ -163,7 +163,7 @@ def test_get_preds_are_in_order(learn):
             assert torch.equal(x[i], dataset[i][0]) and torch.equal(y[i], dataset[i][1])
         assert torch.allclose(pred, learn.model(x), atol=1e-6)
     losses = learn.get_preds(with_loss=True)[2]
-    assert losses.shape == (5,)
+    assert losses.shape == (3,)
 
 
 def test_predict_takes_photos_from_anywhere(learn, photos):
@@ -223,7 +223,7 @@ def test_exported_in_rgb(photos, tmp_path):
 
 def test_interpretation(learn):
     losses, idxs = Interpretation.from_learner(learn).top_losses()
-    assert len(losses) == 5 and sorted(idxs.tolist()) == list(range(5))
+    assert len(losses) == 3 and sorted(idxs.tolist()) == list(range(3))
 
 
 def test_weights_of_zero_are_refused(dls):

@@ -168,16 +168,6 @@ def record(self: RecordStore, file: str) -> tuple:  # bytes, changed, and the co
     found = self.look(self.folder, file)
     return (*state, *(found[column] for column in self.columns))
 
-
-@patch
-def column(
-    self: RecordStore,
-    name: str,  # one of the columns
-    where: str = '1',  # a condition, in SQL
-) -> list:  # ordered by file
-    "One column of the table."
-    return [value for (value,) in self.query(f'select {name} from photos where {where} order by file')]
-
 # %% ../nbs/03_cache.ipynb #301dc50e
 @patch
 def lookup(

@@ -24,7 +24,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .cache import RecordStore
-from .data import SCAN_COLUMNS, connected_groups, find_dataset, inspect_photo, lab_thumbnail
+from .data import SCAN_COLUMNS, connected_groups, inspect_photo, lab_thumbnail
+from .datasets import find_dataset
 from colorlab.duplicates import (
     DUPLICATE_CORRELATION,
     NEAR_DISTANCE,
@@ -282,7 +283,7 @@ def one_side(sides: pd.Series) -> str:
 
 
 def fixed_listing(d: Diagnosis) -> pd.DataFrame:  # file, group, split, weight
-    "The photos to use and how; `colorlab.data.read_listing` reads it back. `BadInput` if there are none."
+    "The photos to use and how; `colorlab.datasets.read_listing` reads it back. `BadInput` if there are none."
     t = d.table[d.table.verdict == 'ok'].copy()
     if len(t) == 0:
         raise BadInput(f'{d.folder}: none of its {len(d.table)} photos can be read and has color')

@@ -163,7 +163,7 @@ def training_settings(
     "The settings of a run, out of what was asked for and, if it goes on, what it began with; or `BadInput`."
     from dataclasses import asdict
 
-    from colorlab.data import absolute_source
+    from colorlab.datasets import absolute_source
     from colorlab.recipes import preset as preset_settings
     from colorlab.runs import Run
 
@@ -288,7 +288,7 @@ def evaluate_command(
 
     Interrupted, the same command goes on; a second time it gives the same figures at once.
     """
-    from colorlab.data import absolute_source
+    from colorlab.datasets import absolute_source
     from colorlab.evaluation import evaluate
     from colorlab.inputs import chroma_factor
 
@@ -382,7 +382,7 @@ def compare_command(
     """
     from colorlab.callbacks import tune_malloc
     from colorlab.compare import compare_systems
-    from colorlab.data import absolute_source
+    from colorlab.datasets import absolute_source
     from colorlab.tournament import Budget, full_grid, one_at_a_time
 
     tune_malloc()

@@ -4,17 +4,19 @@
 
 # %% auto #0
 __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'SquareOption', 'BrowserOption', 'PathsArgument',
-           'ColorizeOut', 'MODEL_HELP', 'ModelOption', 'VIVIDNESS_HELP', 'VividnessOption', 'HINT_HELP', 'HintOption',
-           'VariantsOption', 'UNCERTAINTY_HELP', 'UncertaintyOption', 'UPSCALE_HELP', 'UpscaleOption', 'STAMP_HELP',
-           'StampOption', 'SIDECAR_HELP', 'SidecarOption', 'MAX_PIXELS_HELP', 'MaxPixelsOption', 'ForceOption',
-           'ExportModel', 'ExportOut', 'InspectFile', 'JsonOption', 'demo_command', 'open_page', 'own_process',
-           'report_results', 'colorize_command', 'export_command', 'provenance_line', 'inspect_command', 'error_line',
-           'quiet_libraries', 'stop_on_interrupt', 'main']
+           'OUT_HELP', 'ColorizeOut', 'MODEL_HELP', 'ModelOption', 'VIVIDNESS_HELP', 'VividnessOption', 'HINT_HELP',
+           'HintOption', 'VariantsOption', 'UNCERTAINTY_HELP', 'UncertaintyOption', 'UPSCALE_HELP', 'UpscaleOption',
+           'STAMP_HELP', 'StampOption', 'SIDECAR_HELP', 'SidecarOption', 'MAX_PIXELS_HELP', 'MaxPixelsOption',
+           'FORCE_HELP', 'ForceOption', 'ExportModel', 'ExportOut', 'InspectFile', 'JsonOption', 'ARGUMENT_OPTIONS',
+           'demo_command', 'open_page', 'own_process', 'report_results', 'colorize_command', 'export_command',
+           'provenance_line', 'inspect_command', 'name_options', 'error_line', 'quiet_libraries', 'stop_on_interrupt',
+           'main']
 
 # %% ../nbs/extras/54_cli.ipynb #0457e745
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -35,6 +37,7 @@ from colorlab.cli_train import (
     train_command,
 )
 from .images import BadInput
+from .metadata import MAX_PIXELS
 
 # %% ../nbs/extras/54_cli.ipynb #64289c06
 app = typer.Typer(
@@ -109,7 +112,8 @@ PathsArgument = Annotated[
     list[Path],
     argument(help='Photos, and folders of photos with all their subfolders.'),
 ]
-ColorizeOut = Annotated[Path, option(help='Folder for the results; names and subfolders stay.')]
+OUT_HELP = 'Folder for the results; names and subfolders stay. For one photo also the file to make.'
+ColorizeOut = Annotated[Path, option(help=OUT_HELP)]
 MODEL_HELP = 'A run, a .safetensors or .onnx file, or the name of a model that comes along.'
 ModelOption = Annotated[str, option(help=MODEL_HELP)]
 VIVIDNESS_HELP = (
@@ -130,13 +134,14 @@ UPSCALE_HELP = '2 or 4: enlarge photos that many times before they are colored; 
 UpscaleOption = Annotated[str | None, option(help=UPSCALE_HELP)]
 
 # %% ../nbs/extras/54_cli.ipynb #6a286b86
-STAMP_HELP = 'Write the word "colorized" into a corner, besides the mark in the metadata.'
+STAMP_HELP = 'Write the word "colorized" into a corner; the metadata say so in any case.'
 StampOption = Annotated[bool, option('--stamp', help=STAMP_HELP)]
-SIDECAR_HELP = 'Write the mark into a file .xmp beside each photo as well, for programs that look there.'
+SIDECAR_HELP = 'Write that into a file .xmp beside each photo as well, for programs that look there.'
 SidecarOption = Annotated[bool, option('--sidecar', help=SIDECAR_HELP)]
 MAX_PIXELS_HELP = 'Refuse photos with more pixels than this, or that would have more when enlarged.'
 MaxPixelsOption = Annotated[int, option(help=MAX_PIXELS_HELP)]
-ForceOption = Annotated[bool, option('--force', help='Do again what lies in OUT already.')]
+FORCE_HELP = 'Do again what lies in OUT already, and write over files there that colorlab did not make.'
+ForceOption = Annotated[bool, option('--force', help=FORCE_HELP)]
 
 # %% ../nbs/extras/54_cli.ipynb #1f82eeeb
 @contextmanager
@@ -165,12 +170,16 @@ def report_results(
 ):
     "Say what became of many photos; exit code 1 if some could not be colored."
     for line in result.messages:
-        typer.echo(line)
+        typer.echo(name_options(line))
     for line in result.failed:
-        typer.echo(line, err=True)
+        typer.echo(name_options(line), err=True)
     n = len(result.done)
-    skipped = f', {len(result.skipped)} were there already (--force does them again)' if result.skipped else ''
-    typer.echo(f'{n} photo{"s" * (n != 1)} colored into {out}{skipped}')
+    line = f'{n} photo{"s" * (n != 1)} colored into {out}'
+    if result.redone:
+        line += f', {len(result.redone)} of which had been made with other options'
+    if result.skipped:
+        line += f', {len(result.skipped)} were there already (--force does them again)'
+    typer.echo(line)
     if result.failed:
         raise typer.Exit(1)
 
@@ -188,12 +197,13 @@ def colorize_command(
     upscale: UpscaleOption = None,
     stamp: StampOption = False,
     sidecar: SidecarOption = False,
-    max_pixels: MaxPixelsOption = 200_000_000,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
     force: ForceOption = False,
 ):
     """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
+    What lies in OUT already is done again only where another model or other options are asked for.
     """
     from colorlab.colorize import color_files, plan_files, torch_upscaler
     from colorlab.colorizer import Colorizer, parse_hint
@@ -244,7 +254,7 @@ def provenance_line(
 ) -> str:
     "What a photo says about having been colored, in one line."
     if fields is None:
-        return f'{file}: carries no mark of having been colorized'
+        return f'{file}: does not say that it was colorized'
     line = f'{file}: colorized by the model {fields["model"]}'
     if 'enlarged_by' in fields:
         line += f', enlarged {fields["enlarged_times"]} times by the model {fields["enlarged_by"]}'
@@ -273,11 +283,27 @@ def inspect_command(file: InspectFile, as_json: JsonOption = False):
 app.add_typer(study_commands, name='study')
 
 # %% ../nbs/extras/54_cli.ipynb #ad362432
+ARGUMENT_OPTIONS = {  # how the command calls what a message of the library calls by the name of an argument
+    'answers': '--answers',
+    'force': '--force',
+    'hints': '--hint',
+    'max_pixels': '--max-pixels',
+    'models': '--model',
+    'uncertainty': '--uncertainty',
+    'upscaler': '--upscale',
+}
+
+
+def name_options(line: str) -> str:
+    "A message of the library in the words of the command: `max_pixels` becomes --max-pixels."
+    return re.sub(r'`(\w+)`', lambda found: ARGUMENT_OPTIONS.get(found[1], found[0]), line)
+
+
 def error_line(e: Exception) -> str:
     "What is wrong, in one line; fastai puts its own words before the message of an error in a callback."
     if isinstance(e, OSError) and e.strerror:
         return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
-    return str(e).split(':\n\t')[-1]
+    return name_options(str(e).split(':\n\t')[-1])
 
 # %% ../nbs/extras/54_cli.ipynb #c11a5e01
 def quiet_libraries():

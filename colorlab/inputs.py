@@ -17,7 +17,7 @@ from PIL import Image, ImageColor, ImageOps
 
 from .images import BadInput
 from .lab import rgb_to_lab
-from .photo import Photo, read_photo, to_srgb
+from .photo import Photo, read_photo, srgb_and_alpha
 
 # %% ../nbs/extras/43_inputs.ipynb #166377ae
 def max_value(
@@ -58,19 +58,11 @@ def image_to_photo(
     "A picture of Pillow as numbers; `BadInput` if it is empty, or if nobody can tell how bright it is."
     if 0 in img.size:
         raise BadInput(f'a picture of {img.width} × {img.height} pixels holds nothing to color')
-    icc = img.info.get('icc_profile')
     img = ImageOps.exif_transpose(img)
     if img.mode.startswith(('I', 'F')):
         return Photo(np.repeat(gray_pixels(img)[..., None], 3, axis=2), 'PNG')
-    if img.mode == 'La':
-        img = img.convert('LA')
-    alpha = None
-    if img.has_transparency_data:
-        alpha = np.asarray(img.convert('RGBA').getchannel('A'))
-        img = img.convert('L') if img.mode in ('L', 'LA') else img.convert('RGBA').convert('RGB')
-    elif img.mode in ('LAB', 'HSV', 'YCbCr'):  # whose profiles to_srgb does not take
-        img, icc = img.convert('RGB'), None
-    return Photo(np.asarray(to_srgb(img, icc)), 'PNG', alpha)
+    pixels, alpha = srgb_and_alpha(img)
+    return Photo(pixels, 'PNG', alpha)
 
 # %% ../nbs/extras/43_inputs.ipynb #13f4bc60
 def array_to_photo(

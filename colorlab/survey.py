@@ -421,8 +421,8 @@ def write_study(
         (public / 'pictures').mkdir(parents=True)
         for i, data in pictures.items():
             (public / 'pictures' / f'{i}.jpg').write_bytes(data)
-        whole = design | dict(pictures=inside)
-        write_page('study_page.html', public / 'study.html', design=whole, service=False)
+        mailed = design | dict(pictures=inside)
+        write_page('study_page.html', public / 'study.html', design=mailed, service=False)
         served = without_seats | dict(pictures=beside)
         write_page('study_page.html', public / 'index.html', design=served, service=True)
         write_json(public / 'study.json', design)

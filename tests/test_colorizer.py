@@ -1,5 +1,6 @@
 """Pictures of every kind in memory, hints, and devices; what fails does so in one line."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -153,6 +154,20 @@ assert c(np.zeros((40, 50), np.uint8)).shape == (40, 50, 3) and 'torch' not in s
 print(c)"""
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout == "Colorizer('lite', space=lab, size=192, onnx)\n"
+
+
+@pytest.mark.parametrize('name, device', [('lite', None), ('lite', 'cpu'), ('copy.safetensors', 'cpu')])
+def test_a_model_file_is_hashed_once(name, device, tmp_path, monkeypatch):
+    "It was looked for twice, and hashed up to three times."
+    from colorlab import backends
+
+    hashed = []
+    once = backends.file_sha256
+    monkeypatch.setattr(backends, 'file_sha256', lambda file: hashed.append(file.name) or once(file))
+    if name != 'lite':
+        name = shutil.copy(backends.assets_folder() / 'lite.safetensors', tmp_path / name)
+    Colorizer.from_pretrained(name, device=device)
+    assert hashed and len(hashed) == len(set(hashed))
 
 
 def test_a_learner_becomes_a_colorizer(gray, tmp_path):

@@ -4,26 +4,30 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from conftest import colorlab, root
 from PIL import Image
 
-from colorlab.colorize import color_files
+from colorlab.colorize import Upscaler, color_files
 from colorlab.colorizer import Colorizer
 from colorlab.images import BadInput, atomic_write, sample_folder
-from colorlab.lab import lightness_error, rgb_to_lab
+from colorlab.inputs import Hint, TTAView, to_photo
+from colorlab.lab import SR2, lightness_error, rgb_to_lab
 from colorlab.metadata import read_provenance
-from colorlab.photo import Photo, read_photo, write_errors, write_photo
+from colorlab.photo import Photo, read_photo, to_srgb, write_errors, write_photo
 
 
 @pytest.mark.parametrize('path', ['torch', 'onnx'])
@@ -127,18 +131,72 @@ def test_the_limit_is_our_own(tmp_path, monkeypatch):
     "Pillow has one for the whole process, at which it warns, and one twice as large, at which it fails."
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     photo = Photo(np.zeros((90, 120, 3), np.uint8), '')
-    for name, format in (('a.png', 'PNG'), ('a.jpg', 'JPEG'), ('a.bmp', 'BMP')):
+    for name, format in (('a.png', 'PNG'), ('a.jpg', 'JPEG'), ('a.bmp', 'BMP'), ('a.tif', 'TIFF')):
         photo.format = format
         write_photo(photo, tmp_path / name, dict(model='demo'))
         with warnings.catch_warnings(action='error'):
             assert read_photo(tmp_path / name).pixels.shape == (90, 120, 3)
             assert read_provenance(tmp_path / name)['model'] == 'demo'
-    for name, format in (('a.tif', 'TIFF'), ('a.webp', 'WEBP')):  # whose plugins ask the limit themselves
-        photo.format = format
-        write_photo(photo, tmp_path / name)
-        with pytest.raises(BadInput, match=f'{name}: holds more pixels than Pillow allows: set PIL.Image.MAX_IMAGE'):
-            read_photo(tmp_path / name)
+    photo.format = 'WEBP'  # whose plugin asks the limit itself, before it says anything of the picture
+    write_photo(photo, tmp_path / 'a.webp')
+    with pytest.raises(BadInput, match='a.webp: holds more pixels than Pillow allows: set PIL.Image.MAX_IMAGE'):
+        read_photo(tmp_path / 'a.webp')
+    lying = Image.fromarray(photo.pixels)
+    lying.save(tmp_path / 'lying.tif', compression='tiff_lzw', tiffinfo={274: 6})
+    assert read_photo(tmp_path / 'lying.tif').pixels.shape == (120, 90, 3)
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_floating_point_rgb_is_read_whole(tmp_path):
+    "Its profile, orientation, caption and resolution were lost, and a second page with them."
+    adobe = pytest.importorskip('imagecodecs').cms_profile('adobergb')
+    bytes_ = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    said = dict(description='at the lake', resolution=(300, 300), resolutionunit='INCH')
+    how = dict(photometric='rgb', metadata=None, iccprofile=adobe, extratags=[(274, 3, 1, 6, True)])
+    tifffile.imwrite(tmp_path / 'a.tif', bytes_.astype(np.float32) / 255, **said, **how)
+    photo = read_photo(tmp_path / 'a.tif')
+    truth = np.asarray(to_srgb(Image.fromarray(bytes_), adobe)) / 255
+    assert np.abs(truth - bytes_ / 255).max() > 0.1 and photo.pixels.shape == (60, 40, 3)
+    assert np.abs(photo.pixels - np.rot90(truth, -1)).max() < 0.01
+    write_photo(photo, tmp_path / 'b.tif', dict(model='demo'))
+    back = read_photo(tmp_path / 'b.tif')
+    assert np.abs(back.pixels - photo.pixels).max() < 0.005 and back.meta['dpi'] == (300, 300)
+    with tifffile.TiffFile(tmp_path / 'b.tif') as tiff:
+        assert tiff.pages.first.description == 'at the lake'
+    tifffile.imwrite(tmp_path / 'two.tif', np.zeros((2, 40, 60, 3), np.float32), photometric='rgb', metadata=None)
+    with pytest.raises(BadInput, match='two.tif: holds 2 pages'):
+        read_photo(tmp_path / 'two.tif')
+
+
+def test_a_gray_profile_counts_with_transparency_too(tmp_path):
+    "It was ignored where one gray value is transparent, in files and in memory alike."
+    icc = pytest.importorskip('imagecodecs').cms_profile('gray', gamma=1.0)  # linear light
+    ramp = Image.linear_gradient('L')
+    ramp.save(tmp_path / 'plain.png', icc_profile=icc)
+    ramp.save(tmp_path / 'clear.png', icc_profile=icc, transparency=7)
+    plain = read_photo(tmp_path / 'plain.png').pixels
+    assert plain[128, 0, 0] > 180  # half the light is bright to the eye
+    clear = read_photo(tmp_path / 'clear.png')
+    assert (clear.pixels == plain).all() and (clear.alpha == 255 * (np.asarray(ramp) != 7)).all()
+    for name in ('plain.png', 'clear.png'):
+        with Image.open(tmp_path / name) as img:
+            assert (to_photo(img).pixels == plain).all()
+
+
+@pytest.mark.skipif(not shutil.which('exiftool'), reason='exiftool is not installed')
+@pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'a.tif', 'a.webp'])
+def test_the_provenance_survives_exiftool(name, tmp_path):
+    "It writes as elements what we wrote as attributes, and in a PNG behind the pixels."
+    provenance = dict(model='demo', sha256='0' * 64, hints='1,2,ab(3,4)')
+    photo = Photo(np.zeros((20, 30, 3), np.uint8), Image.registered_extensions()[name[1:]])
+    write_photo(photo, tmp_path / name, provenance)
+    before = read_provenance(tmp_path / name)
+    subprocess.run(['exiftool', '-q', '-XMP-dc:Title=Oma', '-XMP-xmp:Rating=5', tmp_path / name], check=True)
+    assert b'<colorlab:model>' in (tmp_path / name).read_bytes()
+    assert read_provenance(tmp_path / name) == before
+    write_photo(read_photo(tmp_path / name), tmp_path / name, dict(model='another'))
+    assert read_provenance(tmp_path / name)['model'] == 'another'
+    assert b'demo' not in (tmp_path / name).read_bytes() and b'Oma' in (tmp_path / name).read_bytes()
 
 
 def jpeg_with_exif(file, exif):
@@ -224,6 +282,83 @@ def test_two_photos_with_one_name_are_an_error_before_the_first_write(photos, tm
     (tmp_path / 'other' / first.name).write_bytes(first.read_bytes())
     done = colorlab('colorize', first, tmp_path / 'other', '--out', tmp_path / 'out', check=False)
     assert done.returncode == 1 and 'would both become' in done.stderr and not (tmp_path / 'out').exists()
+
+
+def test_what_is_asked_differently_is_done(tmp_path):
+    "It said that all were there already, whatever was asked."
+    out, colorizer = tmp_path / 'out', replace(Colorizer.from_pretrained('lite'), size=64, tta_views=(TTAView(),))
+    with Image.open(sample_folder() / 'scenes' / 'lw-bridge.jpg') as img:
+        img.resize((96, 80)).save(tmp_path / 'a.jpg')
+
+    def colorize(**options):
+        got = color_files(colorizer, [tmp_path / 'a.jpg'], out, progress=False, **options)
+        return 'there' if got.skipped else 'again' if got.redone else 'new' if got.done else got.failed
+
+    assert colorize() == 'new'
+    plain, hints = (out / 'a.jpg').read_bytes(), [Hint(60, 50, '#c03030')]
+    for options in (dict(hints=hints), dict(vividness=1.4), dict(vividness='accurate'), dict(stamped=True)):
+        assert (colorize(**options), colorize(**options)) == ('again', 'there')
+        assert (out / 'a.jpg').read_bytes() != plain
+    assert colorize(vividness='vivid') == 'again' and (out / 'a.jpg').read_bytes() == plain
+    assert (colorize(variants=1), colorize(variants=1), colorize(variants=3)) == ('new', 'there', 'again')
+    assert len(list(out.glob('a.variant*.jpg'))) > 1
+    assert colorize(variants=3) == colorize(variants=2) == 'there'  # the first two are the same
+    assert (colorize(uncertainty=True), colorize(uncertainty=True)) == ('again', 'there')
+    colorize(hints=hints)
+    assert colorize(hints=hints, uncertainty=True) == 'again'  # the picture is of another time
+    assert colorize(hints=hints, sidecar=True) == 'again'
+    model = dict(enlarged_times=2, enlarged_by='blocks', enlarged_sha256='2' * 64)
+    upscaler = Upscaler(lambda x: x.repeat(2, 2).repeat(2, 3), SR2, 0, model)
+    assert (colorize(upscaler=upscaler), colorize(upscaler=upscaler), colorize()) == ('again', 'there', 'again')
+    color_files(colorizer, [tmp_path / 'a.jpg'], tmp_path / 'b.jpg', upscaler=upscaler)
+    large = dict(sources=[tmp_path / 'b.jpg'], out=tmp_path / 'c.jpg', progress=False)  # that it was enlarged stays
+    assert color_files(colorizer, **large).done and color_files(colorizer, **large).skipped
+    other = replace(colorizer, provenance=dict(model='lite', sha256='1' * 64))
+    assert color_files(other, [tmp_path / 'a.jpg'], out, progress=False).redone
+    said = colorlab('colorize', tmp_path / 'a.jpg', '--out', out).stdout
+    assert said.endswith('1 of which had been made with other options\n')
+
+
+def test_what_others_made_is_not_written_over(photos, tmp_path):
+    photo, out = next(photos.rglob('*.jpg')), tmp_path / 'out'
+    out.mkdir()
+    (out / photo.name).write_text('a letter')
+    done = colorlab('colorize', photo, '--out', out, check=False)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1 and '--force to write over it' in done.stderr
+    assert (out / photo.name).read_text() == 'a letter'
+    colorlab('colorize', photo, '--out', out, '--force')
+    assert read_provenance(out / photo.name)['model'] == 'lite'
+
+
+def test_one_photo_may_be_given_its_name(photos, tmp_path):
+    photo, new = next(photos.rglob('*.jpg')), tmp_path / 'new' / 'Oma.jpeg'
+    assert f'1 photo colored into {new}\n' == colorlab('colorize', photo, '--out', new).stdout
+    assert read_provenance(new)['model'] == 'lite'
+    assert '1 were there already' in colorlab('colorize', photo, '--out', new).stdout
+
+    def refused(words, *sources, out):
+        done = colorlab('colorize', *sources, '--out', out, check=False)
+        assert done.returncode == 1 and done.stderr.count('\n') == 1 and words in done.stderr, done.stderr
+
+    refused('a photo keeps its format: give a name that ends in .jpg', photo, out=tmp_path / 'new.png')
+    refused('is a file; give a folder', photos, out=new)
+    (tmp_path / 'notes.txt').touch()
+    refused('is a file; give a folder', photo, out=tmp_path / 'notes.txt')
+    refused('would be written over', photo, out=photo)
+
+
+def test_messages_of_the_library_name_arguments(photos, tmp_path):
+    "Of the command, options."
+    photo = next(photos.rglob('*.jpg'))
+    with pytest.raises(BadInput, match='raise `max_pixels`'):
+        read_photo(photo, max_pixels=100)
+    colorizer = Colorizer.from_pretrained('lite')
+    got = color_files(colorizer, [photo], tmp_path / 'out', uncertainty=True, progress=False)
+    assert 'say so: `hints` ' in got.messages[0]
+    said = colorlab('colorize', photo, '--out', tmp_path / 'out', '--uncertainty', '--force').stdout
+    assert 'say so: --hint ' in said
+    with pytest.raises(BadInput, match='`upscaler`'):
+        color_files(colorizer, [photo], tmp_path, upscaler=True, uncertainty=True)
 
 
 def test_killed_and_begun_again_does_every_photo_once(photos, tmp_path):

@@ -10,6 +10,7 @@ from conftest import colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
+from colorlab.backends import find_model
 from colorlab.colorize import torch_upscaler
 from colorlab.images import BadInput
 from colorlab.lab import lightness_error, rgb_to_lab
@@ -101,6 +102,7 @@ def test_refusals_are_one_line(gray, tmp_path):
         return colorlab('colorize', tmp_path / 'g.png', '--out', tmp_path / 'out', *options, check=False)
 
     one_line(fails('--upscale', '3'), '2 or 4')
+    one_line(fails('--upscale', find_model('lite').with_suffix('.onnx')), 'lite.onnx: enlarges nothing', '.safetensors')
     one_line(fails('--model', 'sr2'), 'sr2', 'colors nothing', '--upscale')
     assert not (tmp_path / 'out').exists()
     done = fails('--upscale', 4, '--max-pixels', 90_000)  # 91*67*16 are 97,552

@@ -99,11 +99,13 @@ def resolve_arms(
     "The systems of an experiment; `BadInput` with the names there are."
     if isinstance(systems, str):
         name = systems
-        systems = {name: named_system(name, data)}
+        systems = {name: Arm(name, named_system(name, data), [])}
     arms = {}
     for label, arm in systems.items():
-        settings, looks, start = arm if isinstance(arm, Arm) else Arm(arm, arm.get('sample_epochs', []), None)
-        arms[label] = Arm(settings | dict(data=data), list(looks), start)
+        if not isinstance(arm, Arm):
+            arm = Arm('', arm, [])
+        looks = arm.settings.get('sample_epochs') or arm.looks
+        arms[label] = arm._replace(settings=arm.settings | dict(data=data), looks=list(looks))
     return arms
 
 # %% ../nbs/extras/58_shares.ipynb #f0242c63

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['BUDGET_FRACTIONS', 'MIN_PHOTOS', 'COMMON_SETTINGS', 'System', 'one_at_a_time', 'full_grid', 'changed_fields',
            'system_label', 'Budget', 'own_seconds', 'BudgetCallback', 'Stage', 'system_stages', 'plan_stages',
-           'listing_path', 'part_photos', 'write_listings', 'stage_settings', 'stage_done', 'has_mark', 'run_stage',
-           'run_stages']
+           'listing_path', 'part_photos', 'write_listings', 'stage_settings', 'stage_done', 'has_mark', 'stage_lock',
+           'run_stage', 'run_stages']
 
 # %% ../nbs/extras/33_tournament.ipynb #bb24c267
+import hashlib
 import re
 import shutil
 import time
@@ -23,6 +24,7 @@ from fastai.callback.core import Callback, CancelFitException
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
+from .cache import cache_folder
 from .callbacks import EMA
 from .data import Manifest
 from .images import BadInput, atomic_write
@@ -248,7 +250,7 @@ def write_listings(
             pd.concat([chosen, checked]).to_csv(part, index=False)
 
 # %% ../nbs/extras/33_tournament.ipynb #4b7ab8c9
-COMMON_SETTINGS = dict(wd=0.0, betas=[0.5, 0.999], schedule='constant', lr=5e-4, bs=16, loss='l1')
+COMMON_SETTINGS = dict(wd=0.0, betas=[0.5, 0.999], schedule='constant', lr=5e-4, bs=16)
 
 
 def stage_settings(
@@ -290,6 +292,16 @@ def has_mark(
     return path.exists() and (pd.read_csv(path).mark == mark).any()
 
 # %% ../nbs/extras/33_tournament.ipynb #01897b79
+def stage_lock(
+    folder: Path,  # of a stage
+) -> FileLock:  # not locked yet
+    "What keeps other processes of this machine from training a stage; it lies in the cache folder."
+    locks = cache_folder() / 'locks'
+    locks.mkdir(exist_ok=True)
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    return FileLock(locks / f'{name}.lock', timeout=0)
+
+# %% ../nbs/extras/33_tournament.ipynb #5e811b43
 def run_stage(
     stage: Stage,
     out: Path,  # folder of the tournament
@@ -299,15 +311,20 @@ def run_stage(
 ) -> bool:  # False if another process trains it
     "Train one stage, unless that is done."
     folder = out / 'runs' / stage.name
+    lock = stage_lock(folder)
     try:
-        with FileLock(out / 'runs' / f'.{stage.name}.lock', timeout=0):
-            if not stage_done(stage, out):
-                shutil.rmtree(folder, ignore_errors=True)
-                callback = BudgetCallback(Run(folder), budget, stage.first, stage.last)
-                fixed = dict(progress=False, checkpoint_seconds=np.inf, device=device)
-                train(folder, cbs=[callback], **fixed, **stage_settings(stage, out, **settings))
+        held = lock.acquire()
     except Timeout:
         return False
+    except (OSError, NotImplementedError) as e:
+        cure = 'set COLORLAB_CACHE to a folder on a disk of this machine'
+        raise BadInput(f'{lock.lock_file}: this disk knows no locks ({e}); {cure}') from e
+    with held:
+        if not stage_done(stage, out):
+            shutil.rmtree(folder, ignore_errors=True)
+            callback = BudgetCallback(Run(folder), budget, stage.first, stage.last)
+            fixed = dict(progress=False, checkpoint_seconds=np.inf, device=device)
+            train(folder, cbs=[callback], **fixed, **stage_settings(stage, out, **settings))
     return True
 
 # %% ../nbs/extras/33_tournament.ipynb #d86bfb9f

@@ -1,5 +1,6 @@
 "A tournament through the real command: killed and gone on with, two processes at once, bad input."
 
+import json
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,9 @@ import pytest
 from conftest import colorlab
 
 from colorlab.cli import app
-from colorlab.compare import compare_systems
+from colorlab.compare import compare_systems, report_tournament
 from colorlab.images import BadInput
+from colorlab.metrics import BASELINES
 from colorlab.tournament import Budget, System, one_at_a_time, plan_stages, stage_done
 
 ARGS = [
@@ -73,11 +75,13 @@ def test_killed_it_goes_on_and_two_processes_share_the_work(many, tmp_path):
     after = marks(out)
     assert len(after) == 4 and {k: after[k] for k in done} == done
     table = pd.read_csv(out / 'test.csv', index_col=0)
-    assert (
-        list(table.index) == ['gray', 'mean-ab', 'r2-autoencoder · none · lab · all · 1.0 · warm', 'disc: patch']
-        and table['seeds ±'].iloc[-2:].notna().all()
-    )
-    assert 'disc: patch' in (out / 'report.html').read_text()
+    assert list(table.index) == [*BASELINES, 'r2-autoencoder · none · lab · all · 1.0 · warm', 'disc: patch']
+    assert table['seeds ±'].iloc[-2:].notna().all()
+    assert table['PSNR is'].iloc[-2:].str.contains('|'.join(BASELINES)).all()  # who stands above and below it
+    said = json.loads((out / 'conclusions.json').read_text())['test']
+    assert said['Beside the baselines'][0].startswith('PSNR: of 2 rows')
+    page = (out / 'report.html').read_text()
+    assert 'disc: patch' in page and said['Each change'][0] in page
     wrong = colorlab('compare', '--data', many, '--out', out, *ARGS[:-1], 'cpu', '--size', 128, check=False)
     assert wrong.returncode == 1 and 'other size' in wrong.stderr and wrong.stderr.count('\n') == 1
 
@@ -123,7 +127,7 @@ def test_one_system_and_less_than_an_epoch(many, tmp_path):
     "No factor is varied, and no epoch has ended: there is a page all the same."
     one = [System('r2-autoencoder', 'none')]
     tables = compare_systems(str(many), tmp_path / 'cup', one, Budget(4, 'photos'), [1], **SMALL)
-    assert len(tables['test']) == 3  # gray, mean-ab and the system
+    assert len(tables['test']) == 4  # the baselines and the system
     assert not list((tmp_path / 'cup').rglob('history.csv'))
     assert (tmp_path / 'cup' / 'report.html').stat().st_size > 10_000
 
@@ -146,3 +150,30 @@ def test_a_tournament_grows_in_its_folder(many, tmp_path):
     assert 'test, jpg' in tables and {p: p.stat().st_mtime_ns for p in games} == games
     with pytest.raises(BadInput, match='other parts'):
         compare_systems(str(many), cup, more, budget, [1], parts=dict(jpg='png$'), **SMALL)
+
+
+def test_on_a_disk_without_locks_there_is_one_clear_line(many, tmp_path, monkeypatch):
+    "What filelock raises on a mounted Drive, by its version."
+    systems, budget = [System('r2-autoencoder', 'none')], Budget(4, 'photos')
+    for error in (NotImplementedError('FileSystem does not appear to support flock'), OSError(38, 'not implemented')):
+
+        def acquire(self, *args, error=error, **options):
+            raise error
+
+        with monkeypatch.context() as m:
+            m.setattr('colorlab.tournament.FileLock.acquire', acquire)
+            with pytest.raises(BadInput, match='knows no locks .*set COLORLAB_CACHE') as e:
+                compare_systems(str(many), tmp_path / 'cup', systems, budget, [1], **SMALL)
+            assert '\n' not in str(e.value)
+
+
+def test_scores_are_made_again_for_other_photos_and_by_another_metric(many, tmp_path):
+    cup, systems, budget = tmp_path / 'cup', [System('r2-autoencoder', 'none')], Budget(4, 'photos')
+    compare_systems(str(many), cup, systems, budget, [1], **SMALL, limit=40)
+    (path,) = cup.glob('scores/*.csv')
+    assert len(pd.read_csv(path).query('set == "sample" and mark == 1')) == 40
+    stamp = path.stat().st_mtime_ns
+    report_tournament(cup, systems, [1], perceptual=False, limit=40)
+    assert path.stat().st_mtime_ns == stamp  # nothing to do
+    report_tournament(cup, systems, [1], perceptual=False)
+    assert len(pd.read_csv(path).query('set == "sample" and mark == 1')) == 66

@@ -63,10 +63,11 @@ NO_CROPS = {'margin': 'the short side to the size, the long one cut; nothing squ
 OPEN = NO_CROPS | {'schedule': 'a constant rate'}
 NO_FLIPS = {'hflip, vflip': 'none'}
 NO_OPTIMIZER = {'wd, lr, betas': 'Adam, 2e-4, 0.5 and 0.999, as in pix2pix'}
-SECOND_BETA = {'betas': 'the second is 0.999, as in pix2pix'}
+SECOND_BETA = {'betas, adversary betas': 'the second is 0.999, as in pix2pix'}
 NO_BATCH = {'bs': '16, as R0 and R3 have it'}
 NO_LAMBDA = {'adversary l1_weight': 'λ = 100, as in pix2pix'}
 D_FIRST = {'adversary g_first, adversary g_every': 'discriminator first, both in every batch, as in pix2pix'}
+D_FIRST |= {'d_loss': 'the mean of both halves, as in pix2pix'}
 D_LIKE_G = {'adversary lr, adversary betas': "the discriminator's are the generator's"}
 PRESETS = {}  # name -> Preset
 
@@ -97,7 +98,7 @@ PRESETS['R0-lab-resnet'] = Preset(
 
 # %% ../nbs/extras/29_presets.ipynb #b67039f4
 R0_PATCHES = dict(strides=[2, 2, 2, 2], norm='instance', zero_pad=True)  # R0.12: patches of 94 pixels
-R0_RGB = PIX2PIX_ADAM | AS_IT_IS | dict(lr=5e-4, bs=16, epochs=100, sample_epochs=[0, 1, 5, 40, 100])  # R0.14, R0.15
+R0_RGB = PIX2PIX_ADAM | AS_IT_IS | dict(lr=5e-4, bs=16, epochs=100, sample_epochs=[0, 5, 40, 100])  # R0.14, R0.15
 PRESETS['R0-pix2pix'] = Preset(
     'R0.4, R0.11–R0.14',
     'r0-pix2pix',
@@ -110,7 +111,7 @@ PRESETS['R1'] = Preset(
     'R1.1–R1.6',
     'r1-unet',
     PIX2PIX_ADAM | MIRRORED | dict(lr=2e-4, bs=16, epochs=100) | patchgan_setting(3),
-    OPEN | SECOND_BETA | NO_BATCH | NO_LAMBDA | D_FIRST | {'betas': '0.5 and 0.999, as in pix2pix'},
+    OPEN | NO_BATCH | NO_LAMBDA | D_FIRST | {'betas, adversary betas': '0.5 and 0.999, as in pix2pix'},
     {'coco-sample': dict(train=10_000, val=2_000)},
 )
 R3_OPEN = OPEN | NO_OPTIMIZER | NO_LAMBDA | D_FIRST | D_LIKE_G
@@ -269,6 +270,7 @@ def preset_facts(
 class Arm(NamedTuple):
     "One training of a report's comparison."
 
+    preset: str  # of `PRESETS`
     settings: dict  # as from `preset`, with the set of photos that the report took
     looks: list  # epochs after which the report looks at it; the last is its end
     start: str | None = None  # the arm whose trained generator it begins with: settings | dict(warm_start=FOLDER)
@@ -284,7 +286,7 @@ def report_arm(
     "An arm of a comparison, drawn where the report looks."
     settings = preset(name, data=data, **changes)
     looks = list(looks) or [settings['epochs']]
-    return Arm(settings | dict(epochs=looks[-1], sample_epochs=[1, *looks]), looks, start)
+    return Arm(name, settings | dict(epochs=looks[-1], sample_epochs=[1, *looks]), looks, start)
 
 # %% ../nbs/extras/29_presets.ipynb #77d062db
 def r4_arms(

@@ -98,7 +98,8 @@ PRESETS['R0-lab-resnet'] = Preset(
 
 # %% ../nbs/extras/29_presets.ipynb #b67039f4
 R0_PATCHES = dict(strides=[2, 2, 2, 2], norm='instance', zero_pad=True)  # R0.12: patches of 94 pixels
-R0_RGB = PIX2PIX_ADAM | AS_IT_IS | dict(lr=5e-4, bs=16, epochs=100, sample_epochs=[0, 5, 40, 100])  # R0.14, R0.15
+R0_RGB = PIX2PIX_ADAM | AS_IT_IS | dict(loss='l1', lr=5e-4, bs=16, epochs=100)  # R0.13, R0.14
+R0_RGB |= dict(sample_epochs=[0, 5, 40, 100])  # R0.15; 0 is before the first step
 PRESETS['R0-pix2pix'] = Preset(
     'R0.4, R0.11–R0.14',
     'r0-pix2pix',
@@ -110,7 +111,7 @@ PRESETS['R0-pix2pix'] = Preset(
 PRESETS['R1'] = Preset(
     'R1.1–R1.6',
     'r1-unet',
-    PIX2PIX_ADAM | MIRRORED | dict(lr=2e-4, bs=16, epochs=100) | patchgan_setting(3),
+    PIX2PIX_ADAM | MIRRORED | dict(loss='l1', lr=2e-4, bs=16, epochs=100) | patchgan_setting(3),
     OPEN | NO_BATCH | NO_LAMBDA | D_FIRST | {'betas, adversary betas': '0.5 and 0.999, as in pix2pix'},
     {'coco-sample': dict(train=10_000, val=2_000)},
 )
@@ -118,15 +119,15 @@ R3_OPEN = OPEN | NO_OPTIMIZER | NO_LAMBDA | D_FIRST | D_LIKE_G
 PRESETS['R3'] = Preset(
     'R3.1–R3.7',
     'r3-unet',
-    PIX2PIX_ADAM | MIRRORED | dict(lr=2e-4, bs=16, epochs=20) | patchgan_setting(3),
+    PIX2PIX_ADAM | MIRRORED | dict(loss='l1', lr=2e-4, bs=16, epochs=20) | patchgan_setting(3),
     R3_OPEN,
     {'coco-sample': dict(train=8_000, val=2_000)},  # 10,000, 80:20
 )
 
 # %% ../nbs/extras/29_presets.ipynb #288afaa0
 R2_FLIPS = MIRRORED | dict(vflip=0.5)  # R2.3
-R2_SETTINGS = PIX2PIX_ADAM | R2_FLIPS | dict(lr=2e-4, bs=16, epochs=45, sample_epochs=[1, 15, 30, 45])
-R2_SETTINGS |= patchgan_setting(3)
+R2_SETTINGS = PIX2PIX_ADAM | R2_FLIPS | dict(loss='l1', lr=2e-4, bs=16, epochs=45)
+R2_SETTINGS |= dict(sample_epochs=[1, 15, 30, 45]) | patchgan_setting(3)
 R2_OPEN = OPEN | NO_OPTIMIZER | NO_BATCH | NO_LAMBDA | D_FIRST | D_LIKE_G
 R2_OPEN |= {'val': "500, so that 20,000 of the COCO sample's 21,837 photos can train"}
 R2_PHOTOS = {name: dict(train=10_000, val=500) for name in ('coco-sample', 'cars')}
@@ -145,7 +146,7 @@ R4_ADVERSARY = adversary_setting('colorlab.gan:MLPDisc', loss='minimax-eps', l1_
 PRESETS['R4-cgan'] = Preset(
     'R4.1–R4.3, R4.7–R4.11',
     'r4-unet',
-    PIX2PIX_ADAM | AS_IT_IS | dict(lr=2e-4, bs=16, epochs=100) | R4_ADVERSARY,
+    PIX2PIX_ADAM | AS_IT_IS | dict(loss='l1', lr=2e-4, bs=16, epochs=100) | R4_ADVERSARY,
     R4_OPEN | D_FIRST | D_LIKE_G | {'adversary disc': 'widths 128, 256, 512, stride 2, pooling to 8×8 before the MLP'},
     R4_PHOTOS,
 )

@@ -26,8 +26,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .images import BadInput, photo_files, sample_folder
 from .lab import SPACES
-from .learner import network_learner
-from .models import create_model, predict, resolve
+from .learner import find_class, network_learner, space_args
+from .models import create_model, instantiate, predict, resolve
 from colorlab.presets import (
     DISCRIMINATORS,
     PRESETS,
@@ -80,11 +80,10 @@ def network_settings(
         known = ', '.join([*NETWORKS, *REPORT_GENERATORS])
         raise BadInput(f'{name}: is no architecture; choose from {known}, or give module:Class')
     space = space or 'lab'
-    args, s = {}, SPACES.get(space)  # a space that is not known is refused by `train`
-    if s:
-        args = dict(ni=s.nx, no=s.ny)
-        if s.scale > 1:
-            args['times'] = s.scale
+    if space in SPACES:
+        args = space_args(find_class(network.arch), SPACES[space])
+    else:
+        args = {}  # `train` says which spaces there are
     settings = dict(arch=network.arch, args=args, init=network.init, space=space)
     if network.arch in DEFAULT_CALLBACKS:
         settings['callbacks'] = DEFAULT_CALLBACKS[network.arch]
@@ -290,9 +289,8 @@ def color_learner(
     if not isinstance(arch, str):
         return network_learner(dls, arch, **kwargs)
     settings = network_settings(arch, dls.train.space.name)
-    callbacks = []
-    for name, args in settings.get('callbacks', []):
-        callbacks.append(create_model(name, args, kind=Callback, word='callback'))
+    named = settings.get('callbacks', [])
+    callbacks = [instantiate(name, args, Callback, 'callback') for name, args in named]
     kwargs['args'] = settings['args'] | (kwargs.get('args') or {})
     kwargs['cbs'] = [*callbacks, *L(kwargs.get('cbs'))]
     kwargs.setdefault('init', settings['init'])

@@ -1,17 +1,14 @@
 """An adversary in a run that is killed, and in learners of fastai that know nothing of runs."""
 
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import warm
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation
@@ -22,11 +19,11 @@ from torch import nn
 from colorlab.callbacks import AMP
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.gan import GAN_LOSSES, Adversary, TimmDisc, frozen
+from colorlab.gan import Adversary, TimmDisc, frozen
+from colorlab.gan_losses import GAN_LOSSES
 from colorlab.loaders import photo_loaders
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
-SCRIPT = 'import json, sys; from colorlab.training import train; train(**json.loads(sys.argv[1]))'
 ADVERSARY = [
     'colorlab.gan:Adversary',
     dict(
@@ -35,21 +32,28 @@ ADVERSARY = [
 ]  # R0's
 
 
-def process(**kw):
-    return subprocess.Popen(
-        [sys.executable, '-c', SCRIPT, json.dumps(kw | dict(device='cpu', checkpoint_seconds=0))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | dict(TQDM_DISABLE='1'),
-        text=True,
-    )
+def training(said, settings):
+    "In a process of its own: a training that writes what it says to a file."
+    from colorlab.training import train
+
+    os.environ['TQDM_DISABLE'] = '1'
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    train(**settings, device='cpu', checkpoint_seconds=0)
 
 
-def finish(**kw):
-    p = process(**kw)
-    out, err = p.communicate()
-    assert p.returncode == 0, err
-    return out
+def process(said, **settings):
+    "Start such a training; it has imported what takes long already."
+    started = warm.Process(target=training, args=(said, settings))
+    started.start()
+    return started
+
+
+def finish(said, **settings):
+    "What a training says that is left alone."
+    done = process(said, **settings)
+    done.join()
+    assert done.exitcode == 0
+    return said.read_text()
 
 
 def test_any_encoder_of_timm_fills_a_unet_and_a_discriminator(monkeypatch):
@@ -84,25 +88,28 @@ def test_killed_and_resumed_is_the_same_gan(photos, tmp_path, precision):
         precision=precision,
         callbacks=[ADVERSARY],
     )
-    told = finish(folder=str(tmp_path / 'whole'), **run)
+    said = tmp_path / 'said'
+    told = finish(said, folder=str(tmp_path / 'whole'), **run)
     assert 'adv_loss' in told and 'd_loss' in told
     rng, kills, now = random.Random(0), 0, dict(folder=str(tmp_path / 'cut'), **run)
     for _ in range(KILLS):
-        p = process(**now)
-        p.stdout.readline()  # it says that an epoch is done
+        said.write_text('')
+        p = process(said, **now)
+        while p.is_alive() and not said.read_text():  # it says that an epoch is done
+            time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.6))
-        if p.poll() is None:
-            p.send_signal(signal.SIGKILL)
+        if p.is_alive():
+            p.kill()
             kills += 1
-        p.communicate()
+        p.join()
         now = dict(folder=str(tmp_path / 'cut'), resume=True)
     assert kills > KILLS / 2
-    finish(**now)
+    finish(said, **now)
     for name in ('model.safetensors', 'disc.safetensors'):
         a, b = (load_file(tmp_path / r / name) for r in ('whole', 'cut'))
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a), name
     pd.testing.assert_frame_equal(history(tmp_path / 'whole'), history(tmp_path / 'cut'), check_exact=True)
-    assert {'adv_loss', 'd_loss', 'd_accuracy'} <= set(history(tmp_path / 'cut'))
+    assert {'g_loss', 'adv_loss', 'd_loss', 'd_accuracy', 'val_g_loss'} <= set(history(tmp_path / 'cut'))
 
 
 def stock_learner(photos, *cbs, **kw):
@@ -142,7 +149,8 @@ def test_an_adversary_joins_a_stock_learner_and_goes_on_in_a_second_fit(photos, 
     assert not same(weights(adversary.disc), once)
     assert steps(adversary) == {3 * len(learn.dls.train)}  # one optimizer, which is not made anew
     metrics = adversary.epoch_metrics()
-    assert set(metrics) == {'adv_loss', 'd_loss', 'd_accuracy', 'val_adv_loss', 'val_d_loss'}
+    names = 'g_loss adv_loss d_loss d_accuracy val_g_loss val_adv_loss val_d_loss'
+    assert set(metrics) == set(names.split())
     assert all(map(torch.isfinite, torch.tensor(list(metrics.values()))))
 
 

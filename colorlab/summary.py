@@ -87,6 +87,8 @@ def verdict(
         raise BadInput(f'{missing[0]}: has no scores; there are those of {known}')
     sides = sides[np.isfinite(sides).all(axis=1)]
     difference = paired_interval(sides[method], sides[baseline])
+    if len(sides) < 2:
+        difference = difference._replace(low=-np.inf, high=np.inf)  # one photo tells nothing
     name, unit, more_is_better = MEASURES[measure]
     words = verdict_words(difference, more_is_better)
     interval = f'{difference.low:+.2f} to {difference.high:+.2f}'

@@ -9,15 +9,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
+import torch
 from conftest import colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
 import colorlab as colorlab_module
-from colorlab.data import make_manifest
+from colorlab.data import Manifest, make_manifest
+from colorlab.evaluation import evaluate, photo_notes
+from colorlab.evaluation import test_rows as rows_to_measure
 from colorlab.images import photo_files
-from colorlab.perceptual import first_available, lite0_features
+from colorlab.perceptual import first_available, lite0_features, st_lpips
+from colorlab.scoring import ScoreConfig, ScoreStore, baseline_methods, measure, measure_batch, score_methods
 
 
 def test_a_model_and_a_stranger(photos, tmp_path):
@@ -28,7 +34,8 @@ def test_a_model_and_a_stranger(photos, tmp_path):
     measure = ['--data', photos, '--size', 96, '--vividness', 'accurate', '--no-perceptual', '--out', tmp_path / 'out']
     done = colorlab('evaluate', 'lite', tmp_path / 'stranger', *measure)
     assert 'mean-ab' in done.stdout and 'stranger' in done.stdout and 'ab-RMSE' in done.stdout
-    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())['methods']
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text(), parse_constant=pytest.fail)['methods']
+    assert summary['truth']['psnr'] is None  # infinite; JSON knows no such number
     assert set(summary) == {'lite', 'stranger', 'gray', 'mean-ab', 'random-ab', 'truth'}
     error = summary['stranger']['ab_rmse'] - summary['gray']['ab_rmse']
     assert abs(error) < 0.6  # a luma gray and a Lab gray have the same color
@@ -146,8 +153,9 @@ def test_in_three_lines(photos, tmp_path):
     lite = colorlab_module.Colorizer.from_pretrained('lite')
     result = colorlab_module.evaluate(lite, photos, size=64, perceptual=False)
     table, notes = result
-    assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and notes == [] and result.page is None
-    assert len(result.scores) == 2 * 5 and result.summary.cf['lite'] > 1 > result.summary.cf['gray']
+    assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and result.page is None
+    assert len(result.scores) == 5 * len(rows_to_measure(make_manifest(photos)))
+    assert result.summary.cf['lite'] > 1 > result.summary.cf['gray']
     named = colorlab_module.evaluate('lite', photos, tmp_path / 'out', size=64, perceptual=False)
     assert named.summary.equals(result.summary) and named.page.exists()
 
@@ -169,3 +177,73 @@ def test_a_metric_that_lacks_its_package_is_missing_before_it_is_needed(monkeypa
     monkeypatch.setitem(sys.modules, 'torchmetrics', None)  # not installed
     metric, notes = first_available(lite0_features)
     assert metric is None and 'lite0_features is not available here' in notes[0]
+
+
+def squares(n, size=48):
+    "Pictures and their truths, (N, 3, size, size) in 0..1."
+    rng = torch.Generator().manual_seed(42)
+    return torch.rand(2, n, 3, size, size, generator=rng)
+
+
+def test_a_batch_is_measured_as_one_by_one():
+    pred, targ = squares(5)
+    metric = st_lpips()
+    with torch.inference_mode():
+        together = measure_batch(pred, targ, metric)
+        alone = [measure(p, t, metric) for p, t in zip(pred, targ)]
+    for a, b in zip(together, alone):
+        assert a.keys() == b.keys()
+        for name in a.keys() - {'histograms'}:
+            assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-6), name
+        for name, sums in a['histograms'].items():
+            np.testing.assert_allclose(sums, b['histograms'][name], rtol=1e-5, atol=2e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_a_gpu_measures_what_a_cpu_measures():
+    pred, targ = squares(5)
+    with torch.inference_mode():
+        here = measure_batch(pred, targ, st_lpips())
+        there = measure_batch(pred.cuda(), targ.cuda(), st_lpips('cuda'))
+    for a, b in zip(here, there):
+        for name in a.keys() - {'histograms'}:
+            assert a[name] == pytest.approx(b[name], rel=2e-3, abs=1e-4), name
+
+
+def test_scores_are_written_a_batch_at_a_time_and_memory_holds_no_more(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr('colorlab.scoring.PHOTOS_AT_ONCE', 4)
+    rows = make_manifest(photos).table.iloc[:9]
+    store, written, shapes = ScoreStore(tmp_path / 's.sqlite'), [], []
+    put = ScoreStore.put
+    monkeypatch.setattr(
+        ScoreStore, 'put', lambda self, keys, scores: written.append(len(keys)) or put(self, keys, scores)
+    )
+
+    def as_features(rgb):
+        shapes.append(tuple(rgb.shape))
+        return rgb.flatten(1)[:, :3].float()
+
+    config = ScoreConfig(32, set_metric=type(st_lpips())('toy', as_features))
+    first = score_methods(baseline_methods((0, 0)), rows, photos, store, config)
+    assert written == [4] * 8 + [1] * 4 and {s[0] for s in shapes} == {4, 1}  # three baselines and the truth
+    again = score_methods(baseline_methods((0, 0)), rows, photos, store, config)
+    assert len(written) == 12  # a second time nothing is measured
+    pd.testing.assert_frame_equal(again.table.drop(columns='histograms'), first.table.drop(columns='histograms'))
+    assert all((again.features[name] == first.features[name]).all() for name in first.features)
+
+
+def test_a_part_of_the_photos_is_drawn_before_anybody_is_measured(photos):
+    table = pd.DataFrame(dict(file=[f'{i:03}.jpg' for i in range(300)], verdict='ok', split='test'))
+    manifest = Manifest(photos, table)
+    some, more = rows_to_measure(manifest, 20), rows_to_measure(manifest, 50)
+    assert len(some) == 20 and set(some.file) < set(more.file) and some.file.is_monotonic_increasing
+    assert some.equals(rows_to_measure(manifest, 20)) and len(rows_to_measure(manifest)) == 300
+    assert photo_notes(manifest, some) == ['measured on 20 of 300 photos, drawn at random (seed 42)']
+    assert photo_notes(manifest, rows_to_measure(manifest)) == []
+    (note,) = photo_notes(manifest, rows_to_measure(Manifest(photos, table.assign(split='val'))))
+    assert 'there is no test split' in note
+    result = evaluate({'mine': 'lite'}, photos, size=32, perceptual=False, limit=1)
+    assert set(result.scores.groupby('method').size()) == {1} and 'mine' in result.table.index
+    assert any(note.startswith('measured on 1 of') for note in result.notes)
+    assert result.verdict('mine').startswith('On 1 photos, mine cannot be told from gray')
+    assert result.hue_errors('recovered')['gray'].dropna().abs().max() < 1e-3

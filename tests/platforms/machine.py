@@ -111,7 +111,7 @@ class Machine:
 
         `kill_when` is asked again and again, and ends the session with SIGKILL as soon as it says yes.
         """
-        runner = [sys.executable, here / 'run_notebook.py', notebook, times]
+        runner = [sys.executable, here / 'run_notebook.py', Path(notebook).resolve(), times]
         command = self.command(*runner, *(f'{name}={value}' for name, value in changes.items()))
         log = self.folder.with_name(f'{self.folder.name}-{time.time_ns()}.log')
         with open(log, 'wb') as out:
@@ -131,16 +131,22 @@ class Machine:
         assert session.returncode == wanted, f'{notebook} on {self.place} ended with {session.returncode}:\n{said}'
         return said
 
+    def leave_on_drive(self, mb):
+        "Let only so much fit on Drive beside what is there."
+        used = sum(file.stat().st_size for file in self.drive.rglob('*') if file.is_file())
+        size = f'remount,size={used // 2**20 + 1 + mb}m'
+        subprocess.run(self.command('mount', '-o', size, '/google-drive'), check=True, cwd='/')
+
     def new_session(self):
         "Take everything away but Drive, and the output that Kaggle keeps, which is attached and cannot be written."
-        if self.place == 'colab':
-            subprocess.run(self.command('umount', '/content/drive'), stderr=subprocess.DEVNULL)
+        if self.place == 'colab' and self.path('/content/drive/MyDrive').exists():
+            subprocess.run(self.command('umount', '/content/drive'), check=True, cwd='/')
         if self.place == 'kaggle':
             output = self.path(f'/kaggle/input/output-{time.time_ns()}')
             shutil.copytree(self.path(self.home), output)
             inside = f'/kaggle/input/{output.name}'
-            subprocess.run(self.command('mount', '--bind', inside, inside), check=True)
-            subprocess.run(self.command('mount', '-o', 'remount,bind,ro', inside), check=True)
+            subprocess.run(self.command('mount', '--bind', inside, inside), check=True, cwd='/')
+            subprocess.run(self.command('mount', '-o', 'remount,bind,ro', inside), check=True, cwd='/')
         if self.place != 'laptop':
             for path in (*self.path(self.home).iterdir(), *self.path('/cache').iterdir()):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

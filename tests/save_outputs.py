@@ -1,6 +1,12 @@
-"""Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/00_lab.ipynb`."""
+"""Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/02_lab.ipynb`.
 
+Final notebooks run in earnest, in the folder from which this is called. What their first cell chooses can be given:
+python tests/save_outputs.py nbs/train/63_r1.ipynb DATA=photos BUDGET="30 min"
+"""
+
+import ast
 import base64
+import copy
 import io
 import os
 import sys
@@ -33,28 +39,57 @@ def wanted(output):
     return output.get('name') != 'stderr' and 'application/vnd.jupyter.widget-view+json' not in output.get('data', {})
 
 
-def run(path):
-    "Run one notebook where it lies, small as in the tests; cells that nbdev would skip keep no output."
-    nb = nbformat.read(path, as_version=4)
-    whole, nb.cells = nb.cells, [c for c in nb.cells if SKIPPED not in c.source]
-    os.environ.update(IN_TEST='1')
+def choose(source, choices):
+    "The same cell, in which NAME = 'value' has the value that was chosen."
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign) and (name := statement.targets[0].id) in choices:
+            lines[statement.lineno - 1] = f'{name} = {choices[name]!r}'
+    return '\n'.join(lines)
+
+
+def hide_folder(output, folder):
+    "Names of files relative to the folder of the run."
+    if 'text' in output:
+        output['text'] = output['text'].replace(f'{folder}/', '')
+    return output
+
+
+def execute(nb, folder):
+    "Run all cells in a fresh kernel, in a folder."
+    NotebookClient(nb, timeout=None, kernel_name='python3', resources={'metadata': {'path': str(folder)}}).execute()
+
+
+def run(path, choices):
+    "Run one notebook, a lesson where it lies and small as in the tests; cells that nbdev would skip keep no output."
+    whole = nbformat.read(path, as_version=4)
+    cells = [c for c in whole.cells if SKIPPED not in c.source]
+    nb = copy.copy(whole)
+    nb.cells = copy.deepcopy(cells)
     if path.parent.name == 'train':
-        os.environ.update(COLORLAB_SMALL_PHOTOS='200', COLORLAB_SMALL_EPOCHS='25')  # else there were nothing to see
-    NotebookClient(
-        nb, timeout=3600, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}
-    ).execute()
-    for cell in nb.cells:
-        if cell.cell_type == 'code':
-            cell.outputs = [slim(o) for o in cell.outputs if wanted(o)]
-    nb.cells = whole
-    nb.metadata.pop('widgets', None)  # the progress bars again
-    nbformat.write(nb, path)
+        first = next(c for c in nb.cells if c.cell_type == 'code')
+        first.source = choose(first.source, choices)
+        execute(nb, Path.cwd())
+    else:
+        os.environ.update(IN_TEST='1')
+        execute(nb, path.parent)
+    for kept, done in zip(cells, nb.cells):
+        if kept.cell_type == 'code':
+            kept.outputs = [hide_folder(slim(o), Path.cwd()) for o in done.outputs if wanted(o)]
+            kept.execution_count = done.execution_count
+    if choices:
+        text = 'The outputs saved here come from a run with ' + ', '.join(f'{k} = {v!r}' for k, v in choices.items())
+        first = next(c for c in cells if c.cell_type == 'code')
+        first.outputs = [nbformat.v4.new_output('stream', name='stdout', text=text)]
+    whole.metadata.pop('widgets', None)  # the progress bars again
+    nbformat.write(whole, path)
     nbdev_clean(str(path))
     print(f'{path.relative_to(root)}: {path.stat().st_size // 1024} kB')
 
 
 if __name__ == '__main__':
-    named = [Path(p).resolve() for p in sys.argv[1:]]
+    choices = dict(argument.split('=', 1) for argument in sys.argv[1:] if '=' in argument)
+    named = [Path(argument).resolve() for argument in sys.argv[1:] if '=' not in argument]
     lessons = [*sorted((root / 'nbs').glob('*.ipynb')), *sorted((root / 'nbs' / 'extras').glob('*.ipynb'))]
     for path in named or lessons:  # those of nbs/train take long: name them
-        run(path)
+        run(path, choices)

@@ -78,7 +78,7 @@ def file_state(
 
 # %% ../nbs/03_cache.ipynb #cd8e9dea
 DAMAGED = sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
-RECORD_VERSION = 1  # to be raised when `inspect_photo` comes to other results
+RECORD_VERSION = 2  # to be raised when `inspect_photo` comes to other results
 
 
 class RecordStore:

@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .cache import RecordStore, map_threads
 from .datasets import find_dataset, read_listing
-from .images import BadInput, atomic_write, open_small, photo_files, sample_folder
+from .images import BadInput, atomic_write, decoder_message, open_small, photo_files, sample_folder
 from .lab import rgb_to_lab
 
 # %% ../nbs/04_data.ipynb #30775150
@@ -91,7 +91,7 @@ def inspect_photo(
     try:
         img, (width, height) = open_small(io.BytesIO(data), 96, name=file)
     except BadInput as e:
-        return row | dict(verdict='broken: ' + str(e).removeprefix(f'{file}: '))
+        return row | dict(verdict=f'broken: {decoder_message(e.__cause__ or e)}')
     chroma = residual_chroma(img)
     row |= dict(width=width, height=height, chroma=round(chroma.mean, 2), verdict=color_verdict(chroma))
     return row | more(img)

@@ -229,6 +229,7 @@ def onnx_backend(
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # else it waits at others' expense
     options.log_severity_level = 4  # our own line says it
     try:
         session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])

@@ -206,8 +206,8 @@ def colorize_command(
     What lies in OUT already is done again only where another model or other options are asked for.
     """
     from colorlab.colorize import color_files, plan_files, torch_upscaler
-    from colorlab.colorizer import Colorizer, parse_hint
-    from colorlab.inputs import chroma_factor
+    from colorlab.colorizer import Colorizer
+    from colorlab.inputs import chroma_factor, parse_hint
 
     plan, hints = plan_files(paths, out), [parse_hint(h) for h in hint or []]  # before torch takes its time
     if hints and len(plan) != 1:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['max_value', 'to_uint8', 'gray_pixels', 'image_to_photo', 'array_to_photo', 'photo_to_array', 'is_tensor', 'to_photo',
-           'model_size', 'upsample_rows', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint', 'check_places',
-           'hints_at_size', 'chroma_factor']
+           'model_size', 'upsample_rows', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint', 'parse_hint',
+           'check_places', 'hints_at_size', 'chroma_factor']
 
 # %% ../nbs/extras/43_inputs.ipynb #6345e86f
 from dataclasses import dataclass
@@ -186,6 +186,18 @@ class Hint:
 
     def __repr__(self):
         return f'Hint({self.x:g}, {self.y:g}, ab=({self.ab[0]:.4g}, {self.ab[1]:.4g}))'
+
+# %% ../nbs/extras/43_inputs.ipynb #10ae53a4
+def parse_hint(
+    text: str,  # x,y,color: "120,80,#a03020", or a name that Pillow knows
+) -> Hint:
+    "A hint as it is written on the command line; `BadInput` if it is none."
+    try:
+        x, y, color = text.split(',', 2)
+        x, y = float(x), float(y)
+    except ValueError:
+        raise BadInput(f'hint "{text}": give x,y,#rrggbb, such as 120,80,#a03020') from None
+    return Hint(x, y, color)
 
 # %% ../nbs/extras/43_inputs.ipynb #9b9d3179
 def check_places(hints, img: Image.Image):

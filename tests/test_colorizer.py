@@ -12,8 +12,8 @@ from conftest import sample
 from PIL import Image
 
 from colorlab import Colorizer, Hint
-from colorlab.colorizer import parse_hint
 from colorlab.images import BadInput, open_photo
+from colorlab.inputs import parse_hint
 from colorlab.lab import rgb_to_lightness
 
 

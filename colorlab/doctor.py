@@ -25,7 +25,7 @@ from scipy.spatial import cKDTree
 
 from .cache import RecordStore
 from .data import SCAN_COLUMNS, connected_groups, inspect_photo, lab_thumbnail
-from .datasets import find_dataset
+from .datasets import LISTING_COLUMNS, find_dataset
 from colorlab.duplicates import (
     DUPLICATE_CORRELATION,
     NEAR_DISTANCE,
@@ -282,7 +282,7 @@ def one_side(sides: pd.Series) -> str:
     return next((side for side in ('test', 'val') if side in set(sides)), sides.iloc[0])
 
 
-def fixed_listing(d: Diagnosis) -> pd.DataFrame:  # file, group, split, weight
+def fixed_listing(d: Diagnosis) -> pd.DataFrame:  # of `LISTING_COLUMNS`
     "The photos to use and how; `colorlab.datasets.read_listing` reads it back. `BadInput` if there are none."
     t = d.table[d.table.verdict == 'ok'].copy()
     if len(t) == 0:
@@ -293,7 +293,7 @@ def fixed_listing(d: Diagnosis) -> pd.DataFrame:  # file, group, split, weight
     if 'split' in t:
         side = t.groupby('picture').split.transform(one_side)
         t.loc[t.split.isin(['train', 'val']) & (t.split != side), 'split'] = 'left out'
-    return t[[column for column in ('file', 'group', 'split', 'weight') if column in t]]
+    return t[[column for column in LISTING_COLUMNS if column in t]]
 
 # %% ../nbs/extras/31_doctor.ipynb #a4ec6a86
 def page_photo(d: Diagnosis, file: str) -> dict:  # name, side, and src, a data address

@@ -97,6 +97,8 @@ def test_killed_it_goes_on_and_two_processes_share_the_work(many, tmp_path):
         (['--space', 'cmyk'], 'is not known'),
         (['--start', 'hot'], 'warm or cold'),
         (['--photos', 'x', '--part', 'x=('], 'regular expression'),
+        (['--amount', 0.1], 'too few'),
+        (['--gen', 'r2-unet', '--disc', 'none'], '64 pixels'),
     ],
 )
 def test_bad_input_is_one_line_before_the_first_batch(many, tmp_path, args, why):

@@ -104,12 +104,13 @@ class Experiment:
         self.title = f'{name} on {self.data}, {budget}' + (f' × {part:.2g}' if part < 1 else '')
         self.work.restore(self.folder)
         self.plan = self.stored_plan() or self.make_plan()
+        self.arms = {label: self.arms[label] for label in self.plan['arms']}  # others could not be built here
         self.judged = None  # an `Evaluation`, after `judge`
         print(self)
 
     def wanted(self) -> dict:
         "What was asked for, as a file keeps it."
-        arms = {label: [arm.settings, arm.start] for label, arm in self.arms.items()}
+        arms = {label: [arm.settings, arm.start and Path(arm.start).name] for label, arm in self.arms.items()}
         return json.loads(json.dumps(dict(data=self.data, arms=arms)))
 
     def stored_plan(self) -> dict | None:

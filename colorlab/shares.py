@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SHOWN_PHOTOS', 'LEAST_EPOCHS', 'TRAIN_SHARE', 'USES', 'SIZES', 'ENOUGH_VIEWS', 'PICTURE_SECONDS', 'Share',
            'share_budget', 'take_photos', 'data_or', 'named_system', 'resolve_arms', 'all_photos', 'MeasuredArm',
-           'measure_arm', 'measured_share', 'choose_arm_size', 'plan_photos', 'plan_arm', 'describe_arm']
+           'measure_arm', 'measured_share', 'measure_arms', 'choose_arm_size', 'plan_photos', 'plan_arm',
+           'describe_arm']
 
 # %% ../nbs/extras/58_shares.ipynb #06c3e4fe
 from dataclasses import asdict, replace
@@ -173,6 +174,28 @@ def measured_share(
         reported[label] = arm.settings.epochs * arm.step.epoch_seconds(arm.photos, arm.valid, arm.settings.bs)
     return share_budget(reported, epochs, seconds)
 
+# %% ../nbs/extras/58_shares.ipynb #c18b4f49
+def measure_arms(
+    arms: dict,  # label -> Arm
+    manifest: Manifest,
+    size: int,  # pixels at most
+    device: str,
+) -> dict:  # label -> MeasuredArm
+    "Time every system; one that cannot be built here is left out, and so are those that build on it."
+    measured, errors = {}, {}
+    for label, arm in arms.items():
+        try:
+            if arm.start in errors:
+                raise BadInput(f'it begins with {arm.start}')
+            measured[label] = measure_arm(arm.settings, manifest, size, device)
+        except BadInput as e:
+            errors[label] = e
+    if not measured or (errors and size < max(Settings(**arm.settings).size for arm in arms.values())):
+        raise next(iter(errors.values()))
+    for label, error in errors.items():
+        print(f'{label} is left out: {error}')
+    return measured
+
 # %% ../nbs/extras/58_shares.ipynb #3c1f14a8
 def choose_arm_size(
     arms: dict,  # label -> Arm
@@ -184,7 +207,7 @@ def choose_arm_size(
     largest, best = max(Settings(**arm.settings).size for arm in arms.values()), None
     for size in [largest, *(s for s in SIZES if s < largest)]:
         try:
-            measured = {label: measure_arm(arm.settings, manifest, size, device) for label, arm in arms.items()}
+            measured = measure_arms({label: arms[label] for label in best or arms}, manifest, size, device)
         except BadInput:
             if best:
                 return best  # that size is too small for a network

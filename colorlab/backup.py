@@ -149,7 +149,7 @@ def refusal(
 ) -> str:
     "What to say when a durable disk takes no more."
     why = error.strerror or type(error).__name__
-    cure = 'make room there (its trash counts, too) and run this cell again'
+    cure = 'make room there (its trash counts, too) and run all cells again'
     return f'no copy is made any more ({why}): everything remains in {folder}; {cure}'
 
 # %% ../nbs/extras/56_backup.ipynb #ca34e575
@@ -163,15 +163,16 @@ class Backup(Callback):
         run,  # a run or its folder
         target,  # folder of the copy
         every: float = 20.0,  # minutes between two copies
+        refusals: list | None = None,  # errors of the same disk, shared by all that copy to it
     ):
         self.folder, self.target, self.every = Path(getattr(run, 'folder', run)), Path(target), every
         self.written, self.copies = 0, 0  # bytes, and how often
-        self.refused = None  # the error that ended it
+        self.refusals = [] if refusals is None else refusals  # after the first no more is tried
 
     def before_fit(self):
         "Start the clock; `BadInput` if the copy is further than the run, which would be lost."
         self.run = is_training_run(self.learn)
-        self.last, self.refused = perf_counter(), None
+        self.last = perf_counter()
         if self.run and epochs_done(self.target) > epochs_done(self.folder):
             raise BadInput(f'{self.target}: is further than {self.folder}: restore it first, or rename it')
 
@@ -190,21 +191,21 @@ def after_checkpoint(
 def after_fit(self: Backup):
     "Copy the end of the run, and say how much was written in all."
     self.copy()
-    if self.refused is None:
+    if not self.refusals:
         print(f'{self.target}: {self.copies} copies, {as_gigabytes(self.written)} written')
 
 # %% ../nbs/extras/56_backup.ipynb #a47a8bde
 @patch
 def copy(self: Backup):
     "Bring the copy up to date, unless the disk has refused before."
-    if self.refused is not None:
+    if self.refusals:
         return
     try:
         written = copy_folder(self.folder, self.target)
         self.written += written
         self.copies += written > 0
     except OSError as e:
-        self.refused = e
+        self.refusals.append(e)
         print(refusal(e, self.folder))
     self.last = perf_counter()
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -66,6 +66,7 @@ class Workspace:
     runs: Path  # fast and local: train here
     keep: Path | None = None  # where copies of the runs last; None: nowhere else
     attached: tuple = ()  # folders of runs of earlier sessions, which can only be read
+    refusals: list = field(default_factory=list)  # errors of Drive; after the first no more is tried
 
     def __str__(self):
         room = f'runs are in {self.runs}, where {as_gigabytes(shutil.disk_usage(self.runs).free)} are free'
@@ -74,7 +75,7 @@ class Workspace:
         elif self.place == 'colab':
             advice = 'Without Drive they are lost with the session: mount it, or download what you want to keep.'
         elif self.place == 'kaggle':
-            advice = 'To keep them: Save Version. To go on in a new session: Add Input, and choose that output.'
+            advice = 'To keep them: Save Version, with its output. To go on in a new session: Add Input, that output.'
         else:
             advice = 'They stay there; run all cells again to go on.'
         return f'{self.place}: {room}.\n{advice}'
@@ -153,7 +154,9 @@ def callbacks(
 ) -> list:
     "What a training needs to be copied to Drive: nothing, where there is none."
     folder = self.runs / name
-    return [Backup(folder, self.keep / folder.relative_to(self.runs), every)] if self.keep else []
+    if not self.keep:
+        return []
+    return [Backup(folder, self.keep / folder.relative_to(self.runs), every, self.refusals)]
 
 # %% ../nbs/extras/57_workspace.ipynb #19d28e98
 @patch
@@ -162,15 +165,17 @@ def save(
     *names,  # files and folders, relative to `runs`, or paths below it
 ):
     "Copy to Drive now what a training does not copy; nothing, where there is none. A full Drive is said in one line."
-    for name in names if self.keep else ():
+    for name in names if self.keep and not self.refusals else ():
         source = self.runs / name
         target = self.keep / source.relative_to(self.runs)
         try:
             written = copy_folder(source, target)
         except OSError as e:
-            print(refusal(e, source))
+            self.refusals.append(e)
+            print(refusal(e, self.runs))
             return
-        print(f'{target}: {as_gigabytes(written)} written')
+        if written:
+            print(f'{target}: {as_gigabytes(written)} written')
 
 # %% ../nbs/extras/57_workspace.ipynb #ab3f5201
 def own_folders(

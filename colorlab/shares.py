@@ -160,7 +160,8 @@ def measure_arm(
     made = replace(Settings(**own), **fast_settings(device))
     if size < made.size:
         made = smaller_settings(made, size)
-    return MeasuredArm(made, measure_step(made, manifest, device), counts['train'], counts['val'])
+    step = measure_step(made, manifest, device, rounds=1 if SMOKE_TEST else 3)
+    return MeasuredArm(made, step, counts['train'], counts['val'])
 
 # %% ../nbs/extras/58_shares.ipynb #f906fb1c
 def measured_share(

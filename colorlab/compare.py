@@ -10,6 +10,7 @@ __all__ = ['VERDICT_COUNTS', 'gallery', 'stage_history', 'draw_game', 'draw_stag
 # %% ../nbs/extras/35_compare.ipynb #ec6ad2fb
 # long: imports
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -263,6 +264,7 @@ def compare_systems(
     perceptual: bool = True,  # let a network compare pairs, too
     device: str | None = None,  # by default the fastest there is
     limit: int = MAX_PHOTOS,  # photos of a set to score on, drawn with a fixed seed
+    after_stage: Callable | None = None,  # called without arguments when a training is done
     **how,  # other settings of all, see `colorlab.runs.Settings`
 ) -> dict:  # name of a set of photos -> its table
     """Train all systems with all seeds, score them on the test photos of `data` and of the sample, write a page.
@@ -279,7 +281,7 @@ def compare_systems(
     settings = how | dict(size=size, narrow=narrow, data=data)
     for system in systems:
         check_settings(Settings(**stage_settings(Stage(system, 0), out, **settings)))
-    run_stages(plan_stages(systems, seeds), out, budget, device=device, **settings)
+    run_stages(plan_stages(systems, seeds), out, budget, after_stage, device=device, **settings)
     return report_tournament(out, systems, seeds, perceptual, device, limit)
 
 # %% ../nbs/extras/35_compare.ipynb #d14780ee

@@ -6,13 +6,14 @@
 __all__ = ['BUDGET_FRACTIONS', 'MIN_PHOTOS', 'COMMON_SETTINGS', 'System', 'one_at_a_time', 'full_grid', 'changed_fields',
            'system_label', 'Budget', 'own_seconds', 'BudgetCallback', 'Stage', 'system_stages', 'plan_stages',
            'listing_path', 'part_photos', 'write_listings', 'stage_settings', 'stage_done', 'has_mark', 'stage_lock',
-           'run_stage', 'run_stages']
+           'run_stage', 'training_lengths', 'run_stages']
 
 # %% ../nbs/extras/33_tournament.ipynb #bb24c267
 import hashlib
 import re
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -328,10 +329,16 @@ def run_stage(
     return True
 
 # %% ../nbs/extras/33_tournament.ipynb #d86bfb9f
+def training_lengths(systems: list[System], seeds: list[int]) -> float:
+    "How many whole budgets a tournament takes; what is shared is counted once."
+    return sum(stage.last - stage.first for stage in plan_stages(systems, seeds))
+
+
 def run_stages(
     todo: list[Stage],
     out: Path,  # folder of the tournament
     budget: Budget,
+    after_stage: Callable | None = None,  # called without arguments when one is done
     **settings,  # see `run_stage`
 ):
     "Train all stages in order, as far as what they go on from is done; wait for other processes at the end."
@@ -344,3 +351,5 @@ def run_stages(
             continue
         left.remove(done)
         print(f'{len(todo) - len(left)} of {len(todo)}: {done.name}', flush=True)
+        if after_stage:
+            after_stage()

@@ -40,11 +40,8 @@ class Hub(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers['Content-Length']))
         repo = '/'.join(self.path.split('/')[3:5])
         if 'preupload' in self.path:
-            said = dict(
-                files=[
-                    dict(path=f['path'], uploadMode='regular', shouldIgnore=False) for f in json.loads(sent)['files']
-                ]
-            )
+            paths = [file['path'] for file in json.loads(sent)['files']]
+            said = dict(files=[dict(path=path, uploadMode='regular', shouldIgnore=False) for path in paths])
         elif 'commit' in self.path:
             for line in map(json.loads, sent.splitlines()):
                 if line['key'] == 'file':
@@ -66,61 +63,67 @@ def hub(tmp_path):
     server = ThreadingHTTPServer(('127.0.0.1', 0), Hub)
     server.files, server.url = {}, f'http://127.0.0.1:{server.server_port}'
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield (
-        server.files,
-        os.environ
-        | dict(HF_ENDPOINT=server.url, HF_HOME=str(tmp_path / 'home'), HF_TOKEN='hf_any', HF_HUB_DISABLE_TELEMETRY='1'),
-    )
+    client = dict(HF_ENDPOINT=server.url, HF_HOME=str(tmp_path / 'home'))
+    yield server.files, os.environ | client | dict(HF_TOKEN='hf_any', HF_HUB_DISABLE_TELEMETRY='1')
     server.shutdown()
 
 
-def push(model, env):
-    return subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            f'from colorlab.export import push_model; print(push_model({str(model)!r}, "me/colors"))',
-        ],
-        env=env,
-        capture_output=True,
-        text=True,
-    )
+def python(code, env):
+    "Run some lines in a process of its own, for the client reads its settings when it is imported."
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], env=env, capture_output=True, text=True)
+
+
+PUSH = """
+from colorlab.export import push_model
+from colorlab.images import BadInput
+for model in MODELS:
+    try:
+        print(push_model(model, 'me/colors'))
+    except BadInput as e:
+        print(e)
+"""
 
 
 def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):
     files, env = hub
-    done = push('lite', env)
-    assert done.returncode == 0 and done.stdout.endswith('/me/colors\n'), done.stderr
+    code = PUSH.replace('MODELS', repr(('lite', str(light), 'sr2')))
+    torch_file, onnx_file, refused = python(code, env).stdout.splitlines()
+    assert torch_file.endswith('/me/colors') and onnx_file == torch_file
+    assert refused.endswith('of the space lab or rgb to color')
     assert files['me/colors/model.safetensors'] == find_model('lite').read_bytes()
-    assert "from_pretrained('hf:me/colors')" in files['me/colors/README.md'].decode()
-    files['me/colors/README.md'] = b'# mine'
-    assert push(light, env).returncode == 0
-    assert files['me/colors/README.md'] == b'# mine'  # a page that is there stays
     assert files['me/colors/model.onnx'] == light.read_bytes()
+    # the first push wrote a page; what is there stays, also if the second would have written another
+    assert "from_pretrained('hf:me/colors')" in files['me/colors/README.md'].decode()
     photo = next(photos.rglob('*.jpg'))
-    for i, name in enumerate(('hf:me/colors', 'hf:me/colors/model.onnx', 'me/colors')):
+    for i, name in enumerate(('me/colors', 'hf:me/colors/model.onnx')):
         colorlab('colorize', photo, '--model', name, '--out', tmp_path / str(i), env=env)
         called = name if name.startswith('hf:') else f'hf:{name}'
         assert f'by the model {called} ' in colorlab('inspect', tmp_path / str(i) / photo.name).stdout
     files.clear()  # what was downloaded is there without the hub
-    colorlab(
-        'colorize',
-        photo,
-        '--model',
-        'hf:me/colors/model.onnx',
-        '--out',
-        tmp_path / 'again',
-        env=env | dict(HF_ENDPOINT='http://127.0.0.1:9'),
-    )
+    nowhere = env | dict(HF_ENDPOINT='http://127.0.0.1:9')
+    colorlab('colorize', photo, '--model', 'hf:me/colors/model.onnx', '--out', tmp_path / 'again', env=nowhere)
+
+
+FIND = """
+from colorlab.backends import find_model
+from colorlab.images import BadInput
+for name in ('hf:me/lost', 'hf:me', 'me/lost'):
+    try:
+        find_model(name)
+    except BadInput as e:
+        print(e)
+"""
 
 
 def test_no_hub_and_no_such_model_are_one_line(hub, photos, tmp_path):
-    files, env = hub
+    _, env = hub
+    lines = python(FIND, env).stdout.splitlines()
+    assert len(lines) == 3
+    for line, name in zip(lines, ('hf:me/lost', 'hf:me', 'me/lost')):
+        assert name in line and 'check the name, the network' in line
     nowhere = env | dict(HF_ENDPOINT='http://127.0.0.1:9')
-    for name, where in (('hf:me/lost', env), ('hf:me', env), ('me/lost', env), ('hf:me/lost', nowhere)):
-        done = colorlab('colorize', photos, '--model', name, '--out', tmp_path / 'out', env=where, check=False)
-        one_line(done, name, 'check the name, the network')
-    assert push('sr2', env).stderr.splitlines()[-1].endswith('of the space lab or rgb to color') and not files
+    done = colorlab('colorize', photos, '--model', 'hf:me/lost', '--out', tmp_path / 'out', env=nowhere, check=False)
+    one_line(done, 'hf:me/lost', 'check the name, the network')
 
 
 def test_a_folder_on_this_machine_is_not_asked_of_the_hub(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from colorlab import demo
 from colorlab.images import BadInput
 from colorlab.planning import MIN_EPOCHS, StepTime, fit_epochs_into
 
-SMALL = '--size', '64', '--epochs', '8', '--no-browser'
+SMALL = '--size', '48', '--epochs', '6', '--no-browser'
 
 
 class Page(HTMLParser):
@@ -50,7 +50,7 @@ def test_demo_goes_on_after_ctrl_c_and_leaves_one_page(tmp_path):
     done = colorlab('demo', '--out', 'd', *SMALL[-1:], cwd=tmp_path)
     assert 'look at d/report.html' in done.stdout
     history = pd.read_csv(tmp_path / 'd' / 'run' / 'history.csv')
-    assert list(history.epoch) == list(range(1, 9))
+    assert list(history.epoch) == list(range(1, 7))
 
     page = Page((tmp_path / 'd' / 'report.html').read_text())
     assert len(page.images) >= 3 * 66 and not page.links  # 66 unseen photos, nothing fetched
@@ -75,8 +75,8 @@ def test_the_plan_fits_any_machine():
             assert plan.epochs == 0 or MIN_EPOCHS[size] <= plan.epochs <= 60
 
 
-def slow_step(timer, counts, *_, seconds):
-    return StepTime(timer.settings.size, seconds * (timer.settings.size / 64) ** 2, counts[-1])
+def slow_step(settings, manifest, device, counts, seconds):
+    return StepTime(settings.size, seconds * (settings.size / 64) ** 2, counts[-1])
 
 
 @pytest.mark.parametrize('seconds, size, epochs', [(0.02, 128, 60), (0.2, 128, 13), (0.9, 64, 12)])

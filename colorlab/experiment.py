@@ -40,7 +40,7 @@ from .recipes import SMOKE_TEST, smoke_config
 from .runs import Run, Settings
 from .scoring import fit_to_square, model_methods
 from colorlab.shares import (
-    LEAST_EPOCHS,
+    FEWEST_EPOCHS,
     SHOWN_PHOTOS,
     TRAIN_SHARE,
     USES,
@@ -79,12 +79,8 @@ def smoke_arm(
     arm: Arm,
 ) -> Arm:
     "The same system, tiny, for the tests of the final notebooks."
-    settings = smoke_config(arm.settings)
-    try:
-        settings = asdict(smaller_settings(Settings(**settings), 64))
-    except BadInput:
-        pass  # eight levels need their 256 pixels
-    return arm._replace(settings=settings)
+    settings = smaller_settings(Settings(**smoke_config(arm.settings)), 64)
+    return arm._replace(settings=asdict(settings))
 
 # %% ../nbs/extras/59_experiment.ipynb #12519dbe
 class Experiment:
@@ -349,7 +345,7 @@ def explain_loss(
     "What in its own history may be why a system is no better than one mean color."
     error, n = history.ab_rmse, len(history)
     reasons = []
-    if n < LEAST_EPOCHS or error.idxmin() >= 0.8 * (n - 1):
+    if n < FEWEST_EPOCHS or error.idxmin() >= 0.8 * (n - 1):
         reasons.append(f'its error on validation photos was still falling after {n} epochs: more time would help')
     else:
         best = int(history.epoch[error.idxmin()])

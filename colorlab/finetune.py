@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .backends import find_model
 from .images import BadInput
+from .learner import find_class
 from .models import read_model
 from .recipes import DEFAULT_CALLBACKS, with_adversary
 from .runs import Run
@@ -54,5 +55,7 @@ def nogan(
 ):  # the learner
     "Discriminator alone, then a short game with the generator of an earlier run; `BadInput` if there is no such run."
     before = asdict(Run(alone).settings())
+    if hasattr(find_class(before['arch']), 'loss'):
+        before['loss'] = None  # older runs name one that was never used
     before |= dict(init=None, warm_start=str(Path(alone).resolve()), schedule='constant', epochs=epochs)
     return train(out, **with_adversary(before | changes, disc, head_start=head_start, l1_weight=l1_weight))

@@ -33,7 +33,7 @@ from .models import load_model
 from .perceptual import perceptual_metrics
 from .runs import Settings
 from .scoring import measuring_device
-from .summary import MEASURES, verdict
+from .summary import MEASURES, verdict_on
 from colorlab.tournament import (
     Budget,
     Stage,
@@ -188,7 +188,7 @@ def baseline_sentences(
     systems = [name for name in scores.method.unique() if name not in BASELINES]
     sentences = []
     for measure in ('psnr', 'ab_rmse'):
-        outcomes = [verdict(scores, name, baseline, measure).outcome for name in systems]
+        outcomes = [verdict_on(scores, name, baseline, measure).outcome for name in systems]
         counts = {words: outcomes.count(outcome) for words, outcome in VERDICT_COUNTS.items()}
         listed = ', '.join(f'{n} {words}' for words, n in counts.items())
         sentences.append(f'{MEASURES[measure][0]}: of {len(systems)} rows, {listed} {baseline}')
@@ -209,7 +209,7 @@ def change_sentences(
     if first not in set(scores.method):
         return []
     return [
-        f'{name} {"; ".join(str(verdict(renamed, name, "the first", m)) for m in ("psnr", "ab_rmse"))}'
+        f'{name} {"; ".join(str(verdict_on(renamed, name, "the first", m)) for m in ("psnr", "ab_rmse"))}'
         for name in changed
     ]
 
@@ -231,7 +231,7 @@ def progress_sentences(
         early, late = (f'at {mark:.0%}' for mark in marks)
         table = table.assign(method=table.mark.map({marks[0]: early, marks[1]: late}))
         means = table.groupby(['method', 'file'])[['psnr', 'ab_rmse']].mean().reset_index()
-        found = [str(verdict(means, late, early, measure)) for measure in ('psnr', 'ab_rmse')]
+        found = [str(verdict_on(means, late, early, measure)) for measure in ('psnr', 'ab_rmse')]
         sentences.append(f'{system_label(system, systems[0])}: {late} of the budget {"; ".join(found)}')
     return sentences
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['HISTOGRAM_BINS', 'HISTOGRAM_ROWS', 'MIN_HUE_CHROMA', 'degrees_hue', 'chroma_weight', 'hue_tolerance', 'mean_hue',
-           'color_difference', 'ciede2000', 'window_means', 'ssim', 'colorfulness_abs', 'bin_indices',
-           'error_histograms', 'PerceptualMetric', 'lpips', 'st_lpips', 'inception', 'lite0_features', 'MetricChoice',
-           'AvailableMetrics', 'unavailable', 'first_available', 'perceptual_metrics', 'MeanStd', 'kernel_distance',
-           'set_distance', 'frechet_distance']
+           'delta_e2000', 'ciede2000', 'window_means', 'ssim', 'colorfulness_abs', 'bin_indices', 'error_histograms',
+           'PerceptualMetric', 'lpips', 'st_lpips', 'inception', 'lite0_features', 'MetricChoice', 'AvailableMetrics',
+           'unavailable', 'first_available', 'perceptual_metrics', 'MeanStd', 'kernel_distance', 'set_distance',
+           'frechet_distance']
 
 # %% ../nbs/18_perceptual.ipynb #776726ff
 import contextlib
@@ -50,7 +50,7 @@ def mean_hue(h1, h2):  # degrees, 0..360
     return torch.where((h1 - h2).abs() <= 180, middle, middle + other_side)
 
 # %% ../nbs/18_perceptual.ipynb #d0a52c49
-def color_difference(
+def delta_e2000(
     lab,  # (..., 3, H, W)
     other,  # the same shape
 ) -> torch.Tensor:  # (..., H, W)
@@ -80,7 +80,7 @@ def ciede2000(
     targ,  # same shape
 ) -> torch.Tensor:  # (N,): mean over the pixels; 0 to about 100
     "The visible color difference (CIE 2000) of each picture."
-    return color_difference(rgb_to_lab(pred), rgb_to_lab(targ)).mean((1, 2))
+    return delta_e2000(rgb_to_lab(pred), rgb_to_lab(targ)).mean((1, 2))
 
 # %% ../nbs/18_perceptual.ipynb #e958c1b1
 def window_means(

@@ -6,7 +6,7 @@
 __all__ = ['PHOTOS_AT_ONCE', 'fit_to_square', 'check_same_size', 'to_bytes', 'measure_batch', 'measure', 'Method', 'Truth',
            'Baseline', 'baseline_methods', 'ModelMethod', 'predicts_rgb', 'model_methods', 'FolderMethod',
            'folder_method', 'Score', 'ScoreStore', 'format_row', 'parse_row', 'measuring_device', 'ScoreConfig',
-           'naming', 'ColoredPhoto', 'color_photo', 'score_batch', 'score_photos', 'ScoreTable', 'score_methods']
+           'naming', 'ColoredPhoto', 'color_photo', 'score_method', 'score_photos', 'ScoreTable', 'score_methods']
 
 # %% ../nbs/19_scoring.ipynb #bd9657e1
 import contextlib
@@ -28,7 +28,7 @@ from .data import Manifest
 from .images import BadInput, img_to_rgb, open_photo, photo_files, progress_bar, rgb_to_img
 from .lab import rgb_to_lab
 from .metrics import BASELINES, baselines, colorfulness, psnr, to_float64
-from .perceptual import PerceptualMetric, color_difference, colorfulness_abs, error_histograms, ssim
+from .perceptual import PerceptualMetric, colorfulness_abs, delta_e2000, error_histograms, ssim
 
 # %% ../nbs/19_scoring.ipynb #afb40ce4
 def fit_to_square(
@@ -70,7 +70,7 @@ def measure_batch(
         psnr=decibels,
         mse=to_float64(pred - targ).square().mean((1, 2, 3)),
         ab_rmse=(pred_lab - targ_lab)[:, 1:].square().mean((1, 2, 3)).sqrt(),
-        ciede2000=color_difference(pred_lab, targ_lab).mean((1, 2)),
+        ciede2000=delta_e2000(pred_lab, targ_lab).mean((1, 2)),
         ssim=ssim(pred, targ),
         cf=colorfulness(pred),
         cf_truth=colorfulness(targ),
@@ -374,7 +374,7 @@ def color_photo(
 
 # %% ../nbs/19_scoring.ipynb #645e73a6
 @torch.inference_mode()
-def score_batch(
+def score_method(
     method: Method,
     files: list,
     targs: list,  # RGB, float32 (3, H, W) in 0..1, all of one size
@@ -410,7 +410,7 @@ def score_photos(
     targs = [config.truth(Path(folder) / file) for file in rows.file]
     for i, method in enumerate(methods):
         if not all(scores[i]):
-            scores[i] = score_batch(method, list(rows.file), targs, config)
+            scores[i] = score_method(method, list(rows.file), targs, config)
             store.put(keys[i], scores[i])
     return scores
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'VERDICT_WORDS', 'INTERVAL_COLUMNS', 'SUMMARY_COLUMNS', 'MeanInterval', 'mean_interval', 'paired_interval',
-           'Verdict', 'verdict', 'verdict_words', 'verdict_sentence', 'summarize_method', 'summarize',
+           'Verdict', 'verdict_on', 'verdict_words', 'verdict_sentence', 'summarize_method', 'summarize',
            'column_headings', 'format_cell', 'format_summary', 'write_summary', 'read_summary', 'sum_histograms',
            'hue_errors', 'plot_joint_chroma', 'bin_labels', 'plot_binned_error', 'plot_error_histograms']
 
@@ -73,7 +73,7 @@ class Verdict(NamedTuple):
         return self.text
 
 # %% ../nbs/20_summary.ipynb #a8cd5fc2
-def verdict(
+def verdict_on(
     scores: pd.DataFrame,  # a row for each picture of each method: file, method, and measures
     method: str,
     baseline: str = 'mean-ab',  # or any other method
@@ -110,13 +110,13 @@ def verdict_words(
 
 
 def verdict_sentence(
-    scores: pd.DataFrame,  # see `verdict`
+    scores: pd.DataFrame,  # see `verdict_on`
     method: str,
     baselines=('gray', 'mean-ab'),
     measures=('psnr', 'ab_rmse'),
 ) -> str:
     "What there is to say about a method beside the baselines, in one plain sentence."
-    found = [verdict(scores, method, baseline, measure) for baseline in baselines for measure in measures]
+    found = [verdict_on(scores, method, baseline, measure) for baseline in baselines for measure in measures]
     fewest = min(v.n for v in found)
     return f'On {fewest:,} photos, {method} {"; ".join(map(str, found))}.'
 

@@ -24,7 +24,7 @@ from .lab import LAB, SPACES
 from .metrics import BASELINES, baselines, colorfulness, score
 from .models import load_model, predict
 from .scoring import fit_to_square, to_bytes
-from .summary import mean_interval, verdict
+from .summary import mean_interval, verdict_on
 from colorlab.tournament import (
     BUDGET_FRACTIONS,
     Stage,
@@ -287,7 +287,7 @@ def method_scores(
     scores: dict,  # stage name -> table of `score_stage`
     floor: pd.DataFrame,  # scores of the baselines, with `method`
     set_name: str,
-) -> pd.DataFrame:  # method, file, and the measures, averaged over the seeds; as `verdict` takes them
+) -> pd.DataFrame:  # method, file, and the measures, averaged over the seeds; as `verdict_on` takes them
     "Everybody's scores of each photo: the baselines', and of each system that is done."
     tables = {name: t for name, t in floor[floor.set == set_name].groupby('method', sort=False)}
     tables |= labelled_scores(systems, seeds, scores, set_name)
@@ -303,7 +303,7 @@ def placement(
     "The baselines directly below and above a system, and those that it cannot be told from."
     means = scores[scores.method.isin(BASELINES)].groupby('method')[measure].mean()
     order = means.sort_values(ascending=measure != 'psnr').index  # the best first
-    found = {name: verdict(scores, method, name, measure).outcome for name in order if name != method}
+    found = {name: verdict_on(scores, method, name, measure).outcome for name in order if name != method}
     groups = {outcome: [n for n in found if found[n] == outcome] for outcome in ('better', 'undecided', 'worse')}
     words = [f'above {name}' for name in groups['better'][:1]]
     words += [f'level with {name}' for name in groups['undecided']]
@@ -322,7 +322,9 @@ def table_row(
     if method not in BASELINES:
         place = {name: placement(scores, method, name) for name in place}
         if method != center and center in set(scores.method):
-            to_first = {name: interval_text(verdict(scores, method, center, name).difference, '+') for name in to_first}
+            to_first = {
+                name: interval_text(verdict_on(scores, method, center, name).difference, '+') for name in to_first
+            }
     row = {
         'PSNR dB ↑': interval_text(mean_interval(mean.psnr)),
         'PSNR is': place['psnr'],

@@ -17,6 +17,7 @@ from colorlab.compare import compare_systems, report_tournament
 from colorlab.images import BadInput
 from colorlab.metrics import BASELINES
 from colorlab.tournament import Budget, System, one_at_a_time, plan_stages, stage_done
+from colorlab.tournament_scores import same_photos
 
 ARGS = [
     '--gen',
@@ -169,7 +170,7 @@ def test_on_a_disk_without_locks_there_is_one_clear_line(many, tmp_path, monkeyp
             assert '\n' not in str(e.value)
 
 
-def test_scores_are_made_again_for_other_photos_and_by_another_metric(many, tmp_path):
+def test_scores_are_made_again_for_other_photos_or_another_metric(many, tmp_path):
     cup, systems, budget = tmp_path / 'cup', [System('r2-autoencoder', 'none')], Budget(4, 'photos')
     compare_systems(str(many), cup, systems, budget, [1], **SMALL, limit=6)
     (path,) = cup.glob('scores/*.csv')
@@ -177,5 +178,7 @@ def test_scores_are_made_again_for_other_photos_and_by_another_metric(many, tmp_
     stamp = path.stat().st_mtime_ns
     report_tournament(cup, systems, [1], perceptual=False, limit=6)
     assert path.stat().st_mtime_ns == stamp  # nothing to do
+    scores = pd.read_csv(path)
+    assert same_photos(scores, {}, '-', 1.0) and not same_photos(scores, {}, 'LPIPS', 1.0)
     report_tournament(cup, systems, [1], perceptual=False, limit=9)
     assert len(pd.read_csv(path).query('set == "sample" and mark == 1')) == 9

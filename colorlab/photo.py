@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SRGB', 'SAVE_OPTIONS', 'DISK_ERRORS', 'Photo', 'open_profile', 'is_srgb', 'to_srgb', 'is_high_bit_depth',
-           'decode_high_bit_depth', 'apply_orientation', 'check_pixels', 'writable_format', 'check_one_page',
-           'split_alpha', 'srgb_and_alpha', 'decode_photo', 'load_pixels', 'decode_unidentified', 'gray_to_srgb',
-           'high_bit_depth_to_srgb', 'read_photo', 'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo',
+           'apply_orientation', 'check_pixels', 'writable_format', 'check_one_page', 'split_alpha', 'srgb_and_alpha',
+           'decode_photo', 'load_pixels', 'decode_unidentified', 'gray_to_srgb', 'high_bit_depth_to_srgb',
+           'decode_deep', 'read_photo', 'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo',
            'storable_metadata', 'write_errors', 'write_photo']
 
 # %% ../nbs/extras/41_photo.ipynb #517a9485
@@ -23,22 +23,27 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-from .images import BadInput, atomic_write, image_errors
+from .images import EXIF_ORIENTATION, BadInput, atomic_write, image_errors
 from colorlab.metadata import (
-    ICC_TAG,
     MAX_PIXELS,
-    ORIENTATION,
-    TIFF_TEXTS,
     add_provenance,
     identify_image,
     image_metadata,
     insert_png_chunks,
-    is_tiff,
     metadata_forms,
     metadata_with_size,
+    tiff_metadata,
+)
+from colorlab.tiff import (
+    ICC_TAG,
+    TIFF_TEXTS,
+    DeepPixels,
+    decode_by_opencv,
+    decode_deep_tiff,
+    is_bigtiff,
+    is_tiff,
     tiff_as_stored,
     tiff_header,
-    tiff_metadata,
 )
 
 # %% ../nbs/extras/41_photo.ipynb #41d02e0e
@@ -91,26 +96,6 @@ def to_srgb(
 def is_high_bit_depth(img: Image.Image) -> bool:
     "Whether a file holds more than 8 bits a channel."
     return ';16' in str(img.tile) or img.mode.startswith(('I', 'F'))
-
-# %% ../nbs/extras/41_photo.ipynb #2b10f2d1
-def decode_high_bit_depth(
-    data: bytes,  # of a 16-bit or floating-point PNG or TIFF
-) -> tuple:  # pixels (H, W, 3) and alpha (H, W) or None: uint16, or float32 in 0..1
-    "The pixels of a deep picture; `BadInput` if OpenCV cannot decode it, or if its range is unknown."
-    import cv2
-
-    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if raw is None:
-        raise BadInput('OpenCV cannot decode it')
-    if raw.dtype not in (np.uint16, np.float32):
-        raise BadInput(f'pixels of type {raw.dtype} are not known: save it with 8 or 16 bits')
-    if raw.dtype == np.float32 and not (np.isfinite(raw).all() and 0 <= raw.min() and raw.max() <= 1):
-        raise BadInput(f'its floating-point pixels run from {raw.min():.3g} to {raw.max():.3g}: bring them into 0..1')
-    if raw.ndim == 2:
-        raw = raw[..., None]
-    pixels = raw[..., 2::-1] if raw.shape[2] >= 3 else np.repeat(raw[..., :1], 3, axis=2)
-    alpha = raw[..., 3].copy() if raw.shape[2] == 4 else None
-    return np.ascontiguousarray(pixels), alpha
 
 # %% ../nbs/extras/41_photo.ipynb #aea79df2
 def apply_orientation(
@@ -199,17 +184,21 @@ def decode_photo(
         return decode_unidentified(data, max_pixels)
     check_pixels(img.size, max_pixels)
     format = writable_format(img)
-    deep = is_high_bit_depth(img)  # asked first: reading pixels changes the answer
+    header = tiff_header(data) if format == 'TIFF' else None
+    deep = header.bits > 8 if header else is_high_bit_depth(img)  # asked first: reading pixels changes the answer
     if not deep or format == 'PNG':  # whose metadata may stand behind the pixels
         load_pixels(img)  # turns a TIFF upright; others are turned later
-    meta = image_metadata(img)
+    meta = tiff_metadata(header.tags) if is_bigtiff(data) else image_metadata(img)  # which Pillow cannot copy
     if deep:
-        stored = tiff_as_stored(data) if format == 'TIFF' else data
-        pixels, alpha = decode_high_bit_depth(stored)
-        pixels = high_bit_depth_to_srgb(pixels, img.info.get('icc_profile'))
+        if header:
+            check_pixels(header.size, max_pixels)  # of a tag that is there twice it may know the other one
+        pixels, alpha = decode_deep(data, format, img.info.get('icc_profile'))
     else:
         pixels, alpha = srgb_and_alpha(img)
-    orientation = img.getexif().get(ORIENTATION, 1)
+    if header:
+        orientation = header.orientation if deep else 1
+    else:
+        orientation = img.getexif().get(EXIF_ORIENTATION, 1)
     if alpha is not None:
         alpha = apply_orientation(alpha, orientation)
     return Photo(apply_orientation(pixels, orientation), format, alpha, meta)
@@ -235,11 +224,10 @@ def decode_unidentified(data: bytes, max_pixels: int) -> Photo:
     header = tiff_header(data)
     check_pixels(header.size, max_pixels)
     check_one_page(header.pages)
-    pixels, alpha = decode_high_bit_depth(tiff_as_stored(data))
-    pixels = apply_orientation(high_bit_depth_to_srgb(pixels, header.bytes_of(ICC_TAG)), header.orientation)
+    pixels, alpha = decode_deep(data, 'TIFF', header.bytes_of(ICC_TAG))
     if alpha is not None:
         alpha = apply_orientation(alpha, header.orientation)
-    return Photo(pixels, 'TIFF', alpha, tiff_metadata(header.tags))
+    return Photo(apply_orientation(pixels, header.orientation), 'TIFF', alpha, tiff_metadata(header.tags))
 
 # %% ../nbs/extras/41_photo.ipynb #9b354f42
 def gray_to_srgb(
@@ -276,6 +264,25 @@ def high_bit_depth_to_srgb(
     exact = CMS.FLAGS.NOOPTIMIZE  # the quick way is off by up to 7 %
     found = cms_transform(pixels, icc, SRGB, colorspace='rgb', outcolorspace='rgb', flags=exact)
     return found if found.dtype == np.uint16 else found.clip(0, 1)
+
+# %% ../nbs/extras/41_photo.ipynb #46915807
+def decode_deep(
+    data: bytes,  # of a file with more than 8 bits a channel, or of a TIFF that Pillow does not know
+    format: str,  # TIFF or PNG
+    icc: bytes | None,  # its profile
+) -> DeepPixels:  # in sRGB, not turned upright; of CMYK, 8 bits remain
+    "The pixels of a deep picture; `BadInput` says why not."
+    found = decode_deep_tiff(data) if format == 'TIFF' else None
+    if found is None:
+        found = decode_by_opencv(tiff_as_stored(data) if format == 'TIFF' else data)
+    color, alpha = found
+    is_cmyk = color.shape[2] == 4
+    if not is_cmyk and color.dtype != np.uint8:
+        return DeepPixels(high_bit_depth_to_srgb(color, icc), alpha)
+    scale = 255 / (1 if color.dtype == np.float32 else np.iinfo(color.dtype).max)
+    color, alpha = (None if x is None else (x * scale).round().astype(np.uint8) for x in (color, alpha))
+    img = Image.frombytes('CMYK' if is_cmyk else 'RGB', color.shape[1::-1], color.tobytes())
+    return DeepPixels(np.asarray(to_srgb(img, icc)), alpha)
 
 # %% ../nbs/extras/41_photo.ipynb #949edb18
 def read_photo(

@@ -168,6 +168,39 @@ def test_floating_point_rgb_is_read_whole(tmp_path):
         read_photo(tmp_path / 'two.tif')
 
 
+def test_tiffs_of_many_programs(tmp_path):
+    "Read as a negative, as stripes, turned twice, or not at all; a raw file's preview was taken for the photo."
+    with Image.open(sample_folder() / 'scenes' / 'lw-bridge.jpg') as img:
+        deep = np.asarray(img.resize((96, 80))).astype(np.uint16) * 257
+    gray = deep[..., 1]
+    rgb, black = dict(photometric='rgb'), dict(photometric='minisblack')
+    lying = [(274, 3, 1, 6, True)]
+    kinds = {
+        'white is zero': (65535 - gray, dict(photometric='miniswhite'), gray),
+        'channels apart': (np.moveaxis(deep, -1, 0), rgb | dict(planarconfig='separate'), deep),
+        'BigTIFF of 8 bits': ((gray // 257).astype(np.uint8), black | dict(bigtiff=True), gray),
+        'BigTIFF': (deep, rgb | dict(bigtiff=True, extratags=lying), np.rot90(deep, -1)),
+        'lying': (gray, black | dict(extratags=lying), np.rot90(gray, -1)),
+        'gray and alpha': (np.dstack([gray, gray]), black | dict(extrasamples=['unassalpha']), gray),
+        'CMYK': (np.dstack([0 * gray] * 3 + [65535 - gray]), dict(photometric='separated'), gray),
+    }
+    for name, (pixels, options, truth) in kinds.items():
+        tifffile.imwrite(tmp_path / 'a.tif', pixels, metadata=None, **options)
+        photo = read_photo(tmp_path / 'a.tif')
+        found = photo.pixels / np.iinfo(photo.pixels.dtype).max
+        truth = truth if truth.ndim == 3 else truth[..., None]
+        assert found.shape[:2] == truth.shape[:2] and np.abs(found - truth / 65535).max() < 0.01, name
+        assert (photo.alpha is not None) == (name == 'gray and alpha')
+        write_photo(photo, tmp_path / 'b.tif')
+        assert (read_photo(tmp_path / 'b.tif').pixels == photo.pixels).all(), name
+    tifffile.imwrite(tmp_path / 'a.dng', gray, subfiletype=1, metadata=None)
+    with pytest.raises(BadInput, match='a.dng: is a raw file'):
+        read_photo(tmp_path / 'a.dng')
+    (tmp_path / 'torn.tif').write_bytes((tmp_path / 'a.tif').read_bytes()[:7])
+    with pytest.raises(BadInput, match='torn.tif: '):
+        read_photo(tmp_path / 'torn.tif')
+
+
 def test_a_gray_profile_counts_with_transparency_too(tmp_path):
     "It was ignored where one gray value is transparent, in files and in memory alike."
     icc = pytest.importorskip('imagecodecs').cms_profile('gray', gamma=1.0)  # linear light

@@ -393,7 +393,7 @@ def answer_files(
     where = Path(folder) if Path(folder).is_dir() else Path(folder).parent
     found = [p for p in (where / 'answers.sqlite', where / 'answers') if p.exists()]
     if not found:
-        raise BadInput(f'{where}: holds no answers.sqlite and no folder answers; say where they are with --answers')
+        raise BadInput(f'{where}: holds no answers.sqlite and no folder answers; say where they are with `answers`')
     return found
 
 

@@ -112,7 +112,7 @@ def study_build(
     words = dict(contact=contact, title=title)
     if consent:
         words['consent'] = read_text_file(consent)
-    plan = dict(photos=photos, raters=raters, min_effect=find, margin=margin, power=power)
+    plan = dict(photos=photos, raters=raters, min_effect=find, equivalence_margin=margin, power=power)
     pack = dict(question_type=kind, side=side, cut=cut, checks=checks, secret=secret)
     options = given_options(**plan, **pack, **words)
     key = build_study(truth, parse_named_folders(model), out, **options)

@@ -36,7 +36,7 @@ class QuestionType:
     question: str  # what the rater reads above the picture
     choices: dict  # what is stored -> what the rater reads
     min_effect: float  # the smallest difference that matters: points, or a share of answers
-    margin: float  # versions closer than this count as equal; same unit
+    equivalence_margin: float  # versions closer than this count as equal; same unit
     spread: dict  # rater, photo, taste, picture, answer -> standard deviation
     ordinal: bool = False  # 1 to 5, or yes and no
     middle: float = 0.5  # the mean answer about a version with an effect of 0
@@ -47,7 +47,7 @@ QUESTION_TYPES = {
         'How real do the colors of this picture look?',
         {'1': 'not at all real', '2': '', '3': '', '4': '', '5': 'completely real'},
         min_effect=0.5,
-        margin=0.5,
+        equivalence_margin=0.5,
         spread=dict(rater=0.4, photo=0.5, taste=0.2, picture=0.4, answer=0.8),
         ordinal=True,
         middle=3.5,
@@ -56,14 +56,14 @@ QUESTION_TYPES = {
         'Is this a real color photograph, or was it colorized?',
         {'real': 'real', 'colorized': 'colorized'},
         min_effect=0.2,
-        margin=0.1,
+        equivalence_margin=0.1,
         spread=dict(rater=0.1, photo=0.1, taste=0.05, picture=0.1, answer=0.47),
     ),
     'pair': QuestionType(
         'Which of the two pictures has the more real colors?',
         {'A': 'picture A', 'B': 'picture B'},
         min_effect=0.1,
-        margin=0.1,
+        equivalence_margin=0.1,
         spread=dict(rater=0.05, photo=0.0, taste=0.0, picture=0.1, answer=0.49),
     ),
 }

@@ -285,7 +285,7 @@ def name_folders(
 ) -> dict:  # version -> folder, the truth first
     "All versions of a study; `BadInput` if there is no model, or one is called like the truth."
     if not models or TRUTH in models:
-        advice = 'give --model NAME=FOLDER'
+        advice = 'give `models`, each as NAME=FOLDER'
         raise BadInput(f'a study needs a model besides the truth, and none may be called {TRUTH}: {advice}')
     return {TRUTH: truth} | models
 
@@ -341,7 +341,7 @@ def build_study(
     photos: int | None = None,  # how many, drawn at random; by default all
     raters: int | None = None,  # people to be asked; by default as many as `plan_raters` says
     min_effect: float | None = None,  # smallest difference that matters: points, or a share
-    margin: float | None = None,  # versions closer than this count as equal; same unit
+    equivalence_margin: float | None = None,  # versions closer than this count as equal; same unit
     power: float = 0.8,  # how often the smallest difference shall be found, 0..1
     side: int = 512,  # as in `normalize_image`
     cut: float = 0.0,  # as in `normalize_image`
@@ -365,7 +365,7 @@ def build_study(
     seats = math.ceil(plan['raters'] / block) * block
     encode = partial(normalize_image, side=side, cut=cut)
     blind = blind_study(names, files, question_type, seats, secret, checks, encode)
-    margin = margin or get_question_type(question_type).margin
+    margin = equivalence_margin or get_question_type(question_type).equivalence_margin
     paragraphs = fill_consent(consent, len(blind.seats[0]), contact)
     design = design_record(blind, question_type, secret, title, paragraphs)
     key = key_record(blind, question_type, secret, plan, margin, list(folders))

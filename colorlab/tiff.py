@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['XMP_TAG', 'ICC_TAG', 'DNG_VERSION_TAG', 'TIFF_TEXTS', 'RESOLUTION_TAGS', 'COLOR_SAMPLES', 'is_tiff', 'is_bigtiff',
-           'check_not_torn', 'TiffHeader', 'tiff_header', 'read_samples', 'to_full_range', 'DeepPixels',
+           'check_not_torn', 'TiffHeader', 'tiff_header', 'page_samples', 'to_full_range', 'DeepPixels',
            'decode_deep_tiff', 'split_samples', 'tiff_as_stored', 'decode_by_opencv']
 
 # %% ../nbs/extras/39a_tiff.ipynb #a1f0c005
@@ -77,7 +77,7 @@ def tiff_header(data: bytes) -> TiffHeader:
 COLOR_SAMPLES = {0: 1, 1: 1, 2: 3, 5: 4}  # photometric: white is zero, black is zero, RGB, CMYK
 
 
-def read_samples(page) -> np.ndarray:  # (H, W, samples), as stored
+def page_samples(page) -> np.ndarray:  # (H, W, samples), as stored
     "The numbers of a page of tifffile; `BadInput` if they mean something that we do not know."
     if page.photometric not in COLOR_SAMPLES:
         raise BadInput(f'its pixels are {page.photometric.name}, with more than 8 bits: save it as gray or RGB first')
@@ -124,7 +124,7 @@ def decode_deep_tiff(data: bytes) -> DeepPixels | None:  # None if a package is 
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page = tiff.pages.first
         try:
-            samples = read_samples(page)
+            samples = page_samples(page)
         except (ValueError, NotImplementedError) as e:
             if isinstance(e, BadInput) or find_spec('imagecodecs'):
                 raise

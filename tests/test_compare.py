@@ -123,7 +123,7 @@ def test_bad_input_is_one_line_before_the_first_batch(many, tmp_path, args, why)
     assert '\n' not in str(e.value) and not list((tmp_path / 'cup').rglob('history.csv'))
 
 
-SMALL = dict(size=64, narrow=4, bs=4, perceptual=False, device='cpu')
+SMALL = dict(size=64, narrow=4, bs=4, perceptual=False, device='cpu', limit=6)
 
 
 def test_one_system_and_less_than_an_epoch(many, tmp_path):
@@ -172,7 +172,7 @@ def test_on_a_disk_without_locks_there_is_one_clear_line(many, tmp_path, monkeyp
 
 def test_scores_are_made_again_for_other_photos_or_another_metric(many, tmp_path):
     cup, systems, budget = tmp_path / 'cup', [System('r2-autoencoder', 'none')], Budget(4, 'photos')
-    compare_systems(str(many), cup, systems, budget, [1], **SMALL, limit=6)
+    compare_systems(str(many), cup, systems, budget, [1], **SMALL)
     (path,) = cup.glob('scores/*.csv')
     assert len(pd.read_csv(path).query('set == "sample" and mark == 1')) == 6
     stamp = path.stat().st_mtime_ns

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PIX2PIX_ADAM', 'AS_IT_IS', 'MIRRORED', 'ADVERSARY', 'NO_CROPS', 'OPEN', 'NO_FLIPS', 'NO_OPTIMIZER', 'SECOND_BETA',
            'NO_BATCH', 'NO_LAMBDA', 'D_FIRST', 'D_LIKE_G', 'PRESETS', 'R0_LABELS', 'R0_RULES', 'R0_SAMPLES', 'R0_LAB',
-           'R0_OPEN', 'TIMM_ENCODER', 'R0_PATCHES', 'R0_RGB', 'R3_OPEN', 'R2_FLIPS', 'R2_SETTINGS', 'R2_OPEN',
-           'R2_PHOTOS', 'R2_REST', 'R4_OPEN', 'R4_ALONE', 'R4_PHOTOS', 'R4_ADVERSARY', 'TIMM_DISC', 'LITE0_DISC',
+           'R0_OPEN', 'TIMM_ENCODER', 'R0_PATCHES', 'R0_RGB', 'R2_FLIPS', 'R2_SETTINGS', 'R2_OPEN', 'R2_PHOTOS',
+           'R2_REST', 'R3_OPEN', 'R4_OPEN', 'R4_ALONE', 'R4_PHOTOS', 'R4_ADVERSARY', 'TIMM_DISC', 'LITE0_DISC',
            'DISCRIMINATORS', 'SHOWN_SETTINGS', 'SHOWN_RULES', 'R2_LOOKS', 'REPORT_GRIDS', 'adversary_setting',
            'patchgan_setting', 'Preset', 'DiscriminatorSpec', 'find_discriminator', 'match_disc', 'with_adversary',
            'preset', 'assumptions', 'preset_values', 'preset_facts', 'Arm', 'report_arm', 'r4_arms']
@@ -115,14 +115,6 @@ PRESETS['R1'] = Preset(
     OPEN | NO_BATCH | NO_LAMBDA | D_FIRST | {'betas, adversary betas': '0.5 and 0.999, as in pix2pix'},
     {'coco-sample': dict(train=10_000, val=2_000)},
 )
-R3_OPEN = OPEN | NO_OPTIMIZER | NO_LAMBDA | D_FIRST | D_LIKE_G
-PRESETS['R3'] = Preset(
-    'R3.1–R3.7',
-    'r3-unet',
-    PIX2PIX_ADAM | MIRRORED | dict(loss='l1', lr=2e-4, bs=16, epochs=20) | patchgan_setting(3),
-    R3_OPEN,
-    {'coco-sample': dict(train=8_000, val=2_000)},  # 10,000, 80:20
-)
 
 # %% ../nbs/extras/29_presets.ipynb #288afaa0
 R2_FLIPS = MIRRORED | dict(vflip=0.5)  # R2.3
@@ -137,6 +129,16 @@ PRESETS['R2-autoencoder'] = Preset('R2.1–R2.4, R2.6, R2.8, R2.9, R2.13', 'r2-a
 PRESETS['R2-resnet'] = Preset('R2.1–R2.4, R2.7–R2.9, R2.13', 'r2-resnet', *R2_REST)
 
 # %% ../nbs/extras/29_presets.ipynb #518de4be
+R3_OPEN = OPEN | NO_OPTIMIZER | NO_LAMBDA | D_FIRST | D_LIKE_G
+PRESETS['R3'] = Preset(
+    'R3.1–R3.7',
+    'r3-unet',
+    PIX2PIX_ADAM | MIRRORED | dict(loss='l1', lr=2e-4, bs=16, epochs=20) | patchgan_setting(3),
+    R3_OPEN,
+    {'coco-sample': dict(train=8_000, val=2_000)},  # 10,000, 80:20
+)
+
+# %% ../nbs/extras/29_presets.ipynb #2e66c9f6
 R4_OPEN = OPEN | NO_FLIPS | NO_OPTIMIZER | NO_BATCH
 R4_ALONE = PIX2PIX_ADAM | AS_IT_IS | dict(loss='mse', lr=2e-4, bs=16, epochs=150)
 R4_PHOTOS = {'coco-sample': dict(train=5_000, val=700), 'ncd': dict(epochs=100)}  # R4.1, R4.2, R4.10

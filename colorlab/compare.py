@@ -228,7 +228,7 @@ def progress_sentences(
         table = table[(table.set == set_name) & ~table.kept] if len(table) else table
         if len(table) == 0 or table.mark.nunique() < 2:
             continue
-        early, late = (f'at {mark:.0%}' for mark in marks)
+        early, late = f'itself at {marks[0]:.0%}', f'at {marks[1]:.0%}'
         table = table.assign(method=table.mark.map({marks[0]: early, marks[1]: late}))
         means = table.groupby(['method', 'file'])[['psnr', 'ab_rmse']].mean().reset_index()
         found = [str(verdict_on(means, late, early, measure)) for measure in ('psnr', 'ab_rmse')]

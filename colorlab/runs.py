@@ -365,7 +365,7 @@ def plot_curves(
     titles = curve_panels(history, drawn)
     rows = -(-len(titles) // 3)
     fig = Figure(figsize=(10 * min(len(titles), 3) / 3, 2.8 * rows), layout='constrained')
-    axs = fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flat
+    axs = list(fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flat)
     for ax in axs:
         ax.set_visible(False)
     for title, ax in zip(titles, axs):

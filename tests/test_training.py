@@ -18,7 +18,7 @@ from colorlab.lab import RGB
 from colorlab.learner import network_learner
 from colorlab.loaders import photo_loaders
 from colorlab.recipes import color_learner, copy_few_photos, preset
-from colorlab.runs import Run, Settings
+from colorlab.runs import Run, Settings, plot_curves
 from colorlab.training import run_bytes, train
 
 SMALL = dict(size=32, bs=8, schedule='constant', sample_epochs=[], progress=False, device='cpu')
@@ -188,3 +188,13 @@ def test_two_systems_on_two_data_sets_show_the_same_pictures(photos, tmp_path):
 
 def test_the_folder_of_the_sample_is_there_for_them():
     assert (sample_folder() / 'scenes' / 'gc-animal-alpaca.jpg').exists() and EMA().kept is None
+
+
+def test_curves_of_a_gan_show_both_sides():
+    "R0.16, R1.8, R2.14: a panel for the generator's total and one for the discriminator, and something in them."
+    names = 'train_loss val_loss g_loss val_g_loss adv_loss val_adv_loss d_loss val_d_loss psnr ab_rmse'.split()
+    history = pd.DataFrame({name: [3.0, 2.0, 1.0] for name in names} | dict(epoch=[1, 2, 3]))
+    baselines = pd.DataFrame(dict(psnr=[20.0], ab_rmse=[18.0]), index=['gray'])
+    panels = {ax.get_title(): ax for ax in plot_curves(history, baselines).axes if ax.get_visible()}
+    for side in ('generator', 'discriminator'):
+        assert any(side in title and ax.lines for title, ax in panels.items())

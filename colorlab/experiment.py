@@ -142,7 +142,8 @@ class Experiment:
         counts = self.photos().table.split.value_counts()
         photos = ', '.join(f'{counts[split]:,} to {verb}' for split, verb in USES.items())
         left = sum(arm['seconds'] for label, arm in self.plan['arms'].items() if not self.finished(label))
-        end = time.strftime('%H:%M', time.localtime(time.time() + left / TRAIN_SHARE))
+        clock = '%H:%M' if left < 20 * 3600 else '%A %H:%M'
+        end = time.strftime(clock, time.localtime(time.time() + left / TRAIN_SHARE))
         lines = [f'{self.title} ({photos}); {machine_name()}']
         lines += [describe_arm(label, arm) for label, arm in self.plan['arms'].items()]
         if self.work.keep:
@@ -336,9 +337,9 @@ def compared(
     unit: str,
     less: bool,  # whether less is better
 ) -> str:
-    "A difference in words: beats it, loses to it, or cannot be told apart."
+    "A difference in words: beats it, loses to it, or does not clearly differ."
     low, high = (gap.low, gap.high) if less else (-gap.high, -gap.low)
-    word = 'beats' if high < 0 else 'loses to' if low > 0 else 'cannot be told from'
+    word = 'beats' if high < 0 else 'loses to' if low > 0 else 'does not clearly differ from'
     return f'{word} {baseline} {what}: {format_interval(gap, unit)}'
 
 # %% ../nbs/extras/65_experiment.ipynb #ee5afbe3

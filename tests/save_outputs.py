@@ -9,6 +9,7 @@ import base64
 import copy
 import io
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -48,10 +49,18 @@ def choose(source, choices):
     return '\n'.join(lines)
 
 
-def hide_folder(output, folder):
-    "Names of files relative to the folder of the run."
+def hide_folders(text, folder):
+    "Names of files relative to the folder of the run, and temporary folders without the name that changes."
+    return re.sub(r'/tmp/tmp\w+/', '/tmp/', text.replace(f'{folder}/', ''))
+
+
+def hide_output_folders(output, folder):
+    "The same for what a cell printed or showed."
     if 'text' in output:
-        output['text'] = output['text'].replace(f'{folder}/', '')
+        output['text'] = hide_folders(output['text'], folder)
+    for kind, text in output.get('data', {}).items():
+        if kind.startswith('text/'):
+            output['data'][kind] = hide_folders(text, folder)
     return output
 
 
@@ -75,7 +84,7 @@ def run(path, choices):
         execute(nb, path.parent)
     for kept, done in zip(cells, nb.cells):
         if kept.cell_type == 'code':
-            kept.outputs = [hide_folder(slim(o), Path.cwd()) for o in done.outputs if wanted(o)]
+            kept.outputs = [hide_output_folders(slim(o), Path.cwd()) for o in done.outputs if wanted(o)]
             kept.execution_count = done.execution_count
     if choices:
         text = 'The outputs saved here come from a run with ' + ', '.join(f'{k} = {v!r}' for k, v in choices.items())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['lite0_weights', 'koala_encoder', 'koala_decoder', 'check_timm_name', 'Koala', 'lite0_classifier', 'quiet_hub',
-           'pretrained_timm', 'timm_classifier']
+           'ask_hub', 'pretrained_timm', 'timm_classifier']
 
 # %% ../nbs/15_koala.ipynb #3dba72bb
 import logging
@@ -16,6 +16,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from torch import nn
 
 from .cnn import conv_block
@@ -167,6 +168,16 @@ def quiet_hub():
         logger.setLevel(level)
 
 
+def ask_hub(
+    name: str,  # of a timm network
+):
+    "The hub's error at once where weights are neither here nor within reach: a download would try for 45 seconds."
+    repo = timm.get_pretrained_cfg(name).hf_hub_id
+    files = 'model.safetensors', 'pytorch_model.bin'
+    if repo and not any(try_to_load_from_cache(repo, file) for file in files):
+        get_hf_file_metadata(hf_hub_url(repo, 'config.json'), timeout=5)
+
+# %% ../nbs/15_koala.ipynb #48cdf70d
 def pretrained_timm(
     name: str,  # of a timm network
     instead: str,  # what to use where there is no network
@@ -176,6 +187,7 @@ def pretrained_timm(
     "A timm network with its ImageNet weights, downloaded once; `BadInput` if they are not available."
     try:
         with quiet_hub():
+            ask_hub(name)
             return timm.create_model(name, pretrained=True, num_classes=num_classes, features_only=features_only)
     except Exception as e:  # what fails on the way to a server can raise almost anything
         why = (str(e).splitlines() or [type(e).__name__])[0]

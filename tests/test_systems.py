@@ -1,9 +1,11 @@
 """The reports' systems as built and trained, compared with `report_facts.toml`, which is typed in from the reports."""
 
 import re
+import time
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -414,20 +416,33 @@ def test_runs_from_before_the_norms_go_on_as_they_were(few, tmp_path):
     assert len(told.read_text().splitlines()) == 3
 
 
-def test_a_pretrained_judge_that_cannot_be_had_is_said_before_a_folder_is_made(few, tmp_path, monkeypatch):
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    "A hub that nobody answers for, and an empty cache; how long `huggingface_hub` slept between its attempts."
+    from huggingface_hub import constants
+    from huggingface_hub.utils import _http
+
+    naps = []
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', 'http://127.0.0.1:9/{repo_id}/{revision}/{filename}')
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.setattr(_http, 'time', SimpleNamespace(**vars(time) | dict(sleep=naps.append)))
+    return naps
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'vgg16'])
+def test_without_a_network_pretrained_weights_are_refused_at_once(name, offline):
+    "It took 45 seconds of attempts until the line came."
+    from colorlab.koala import pretrained_timm
+
+    with pytest.raises(BadInput, match=f'^the weights of {name} cannot be downloaded .*: check the network, or use') as e:
+        pretrained_timm(name, 'another network')
+    assert '\n' not in str(e.value) and sum(offline) == 0
+
+
+def test_a_pretrained_judge_that_cannot_be_had_is_said_before_a_folder_is_made(few, tmp_path, offline):
     "R0.7 without a network."
-    import timm
-
-    real = timm.create_model
-
-    def offline(name, pretrained=False, **kwargs):
-        if pretrained:
-            raise OSError('no route to host')
-        return real(name, **kwargs)
-
-    monkeypatch.setattr(timm, 'create_model', offline)
     how = preset('R0-lab-resnet', bs=2, train=4, val=1, epochs=1)
-    with pytest.raises(BadInput, match='resnet18 cannot be downloaded .no route to host') as e:
+    with pytest.raises(BadInput, match='resnet18 cannot be downloaded') as e:
         train(tmp_path / 'never', data=few, device='cpu', progress=False, **how)
     assert '\n' not in str(e.value) and not (tmp_path / 'never').exists()
 

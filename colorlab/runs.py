@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'PRECISIONS', 'SCHEDULES', 'SAMPLE_EPOCHS', 'LIMITS', 'REQUIRED_TEXTS', 'OPTIONAL_TEXTS', 'RENAMED_SETTINGS',
-           'RENAMED_COLUMNS', 'UNFINISHED', 'BASELINE_COLORS', 'LOSS_PANELS', 'SCORE_PANELS', 'autocast', 'Settings',
-           'Limits', 'bad_setting', 'to_storable', 'validate_settings', 'validate_collections', 'read_settings',
-           'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels', 'plot_curves', 'check_longer',
-           'changed_settings']
+           'RENAMED_COLUMNS', 'UNFINISHED', 'BASELINE_COLORS', 'VALIDATION', 'LOSS_PANELS', 'SCORE_PANELS', 'autocast',
+           'Settings', 'Limits', 'bad_setting', 'to_storable', 'validate_settings', 'validate_collections',
+           'read_settings', 'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels', 'plot_curves',
+           'check_longer', 'changed_settings']
 
 # %% ../nbs/09_runs.ipynb #e0f225a5
 import json
@@ -297,7 +297,8 @@ class Run:
         return held
 
 # %% ../nbs/09_runs.ipynb #e8a8ec3d
-BASELINE_COLORS = {'gray': '0.5', 'mean-ab': 'peru', 'bicubic': 'peru'}  # those that are drawn
+BASELINE_COLORS = {'gray': '0.5', 'mean-ab': 'seagreen', 'bicubic': 'seagreen'}  # those that are drawn
+VALIDATION = dict(color='tab:orange', ls='--')  # how a curve of validation photos looks
 LOSS_PANELS = {  # title -> columns of a history, in training and on validation photos
     'loss': ('train_loss', 'val_loss'),
     'generator, total loss': ('g_loss', 'val_g_loss'),
@@ -313,10 +314,10 @@ def draw_losses(
     names: tuple,  # of two columns
 ):
     "A loss in training, and dashed on validation photos."
-    for name, style, label in zip(names, ('-', '--'), ('training', 'validation')):
-        marker = 'o' if len(history) < 3 else None
-        ax.plot(history.epoch, history[name], style, marker=marker, label=label)
-    ax.legend(frameon=False)
+    marker = 'o' if len(history) < 3 else None
+    training, validation = (history[name] for name in names)
+    ax.plot(history.epoch, training, marker=marker, label='training photos')
+    ax.plot(history.epoch, validation, **VALIDATION, marker=marker, label='validation photos')
 
 # %% ../nbs/09_runs.ipynb #7b8c731b
 def draw_score(
@@ -324,22 +325,15 @@ def draw_score(
     scores,  # one number an epoch
     baselines: dict,  # name -> number
 ):
-    "A score over the epochs, and the baselines as dotted lines."
-    ax.plot(range(1, len(scores) + 1), scores, marker='o' if len(scores) < 3 else None)
+    "A score over the epochs, and the baselines as dotted lines, named at their right ends."
+    epochs = range(1, len(scores) + 1)
+    ax.plot(epochs, scores, **VALIDATION, marker='o' if len(scores) < 3 else None)
     for name, y in baselines.items():
-        top = y == max(baselines.values())
-        ax.axhline(y, ls=':', color=BASELINE_COLORS[name])
-        ax.annotate(
-            name,
-            (1, y),
-            xycoords=('axes fraction', 'data'),
-            xytext=(-2, 2 if top else -2),
-            textcoords='offset points',
-            ha='right',
-            va='bottom' if top else 'top',
-            fontsize=8,
-            color=BASELINE_COLORS[name],
-        )
+        color = BASELINE_COLORS[name]
+        highest = y == max(baselines.values())
+        ax.axhline(y, ls=':', color=color)
+        place = dict(transform=ax.get_yaxis_transform(), va='bottom' if highest else 'top')
+        ax.text(1.01, y, name, fontsize=8, color=color, **place)
 
 # %% ../nbs/09_runs.ipynb #8a866413
 def curve_panels(
@@ -364,9 +358,9 @@ def plot_curves(
     drawn = [name for name in BASELINE_COLORS if name in baselines.index]
     titles = curve_panels(history, drawn)
     rows = -(-len(titles) // 3)
-    fig = Figure(figsize=(10 * min(len(titles), 3) / 3, 2.8 * rows), layout='constrained')
-    axs = list(fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flat)
-    for ax in axs:
+    fig = Figure(figsize=(11 * min(len(titles), 3) / 3, 2.8 * rows + 0.3), layout='constrained')
+    axs = fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flatten()
+    for ax in axs[len(titles) :]:
         ax.set_visible(False)
     for title, ax in zip(titles, axs):
         if title in LOSS_PANELS:
@@ -374,9 +368,11 @@ def plot_curves(
         else:
             name = SCORE_PANELS[title]
             draw_score(ax, history[name], baselines[name][drawn].to_dict())
-        ax.set(title=title, xlabel='epoch', visible=True)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel='epoch', xlim=(0.5, len(history) + 0.5))
+        ax.set_title(title, fontsize=10)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.spines[['top', 'right']].set_visible(False)
+    fig.legend(*axs[0].get_legend_handles_labels(), loc='outside lower center', ncols=2, frameon=False)
     return fig
 
 # %% ../nbs/09_runs.ipynb #783854cc

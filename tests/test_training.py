@@ -198,3 +198,23 @@ def test_curves_of_a_gan_show_both_sides():
     panels = {ax.get_title(): ax for ax in plot_curves(history, baselines).axes if ax.get_visible()}
     for side in ('generator', 'discriminator'):
         assert any(side in title and ax.lines for title, ax in panels.items())
+
+
+def test_in_curves_nothing_lies_over_the_data():
+    "R0.16, R1.8: a legend in each panel hid the discriminator, and the names of baselines lay on the curve."
+    names = 'train_loss val_loss g_loss val_g_loss adv_loss val_adv_loss d_loss val_d_loss psnr ab_rmse'.split()
+    history = pd.DataFrame({name: [3.0, 2.0, 1.0] for name in names} | dict(epoch=[1, 2, 3]))
+    baselines = pd.DataFrame(dict(psnr=[2.0, 2.5], ab_rmse=[2.0, 1.5]), index=['gray', 'mean-ab'])
+    fig = plot_curves(history, baselines)
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == ['training photos', 'validation photos']
+    fig.canvas.draw()
+    for ax in (ax for ax in fig.axes if ax.get_visible()):
+        inside = ax.get_window_extent()
+        assert not ax.get_legend() and ax.get_title() and ax.get_xlabel() == 'epoch'
+        assert not [tick for tick in ax.get_xticks() if 0 < tick < 1 or tick % 1]
+        assert not legend.get_window_extent().overlaps(inside)
+        assert not [text for text in ax.texts if text.get_window_extent().x0 < inside.x1]
+    for ax in fig.axes[3:5]:
+        assert [text.get_text() for text in ax.texts] == ['gray', 'mean-ab']
+        assert [line.get_linestyle() for line in ax.lines[1:]] == [':', ':']

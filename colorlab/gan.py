@@ -26,6 +26,7 @@ from .gan_losses import GAN_LOSSES
 from .images import BadInput
 from .koala import check_timm_name
 from .lab import SPACES
+from .learner import shape_errors
 from .metrics import upsample_bicubic
 from .models import create_model, get_y, load_weights, resolve_function, save_model
 from .runs import Run, Settings
@@ -398,10 +399,5 @@ def check(self: Adversary, settings: Settings, gen: nn.Module):
     with torch.device('meta'):  # shapes without numbers
         x = torch.zeros(settings.bs, space.nx, size // space.scale, size // space.scale)
         y = torch.zeros(settings.bs, space.ny, size, size)
-    try:
+    with shape_errors(f'{self.arch} cannot judge {settings.bs} pictures of {size} pixels'):
         self.disc(x, y)
-    except BadInput:
-        raise
-    except (RuntimeError, ValueError) as e:
-        what = f'{settings.bs} pictures of {size} pixels'
-        raise BadInput(f'{self.arch} cannot judge {what}: {str(e).splitlines()[0]}') from e

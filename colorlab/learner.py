@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['ColorLoss', 'choose_loss', 'AdamWGroups', 'param_groups', 'PhotoMetric', 'photo_metrics', 'space_args',
-           'check_shapes', 'find_class', 'model_address', 'default_args', 'BuiltNetwork', 'build_network',
-           'network_learner']
+           'shape_errors', 'check_shapes', 'find_class', 'model_address', 'default_args', 'BuiltNetwork',
+           'build_network', 'network_learner']
 
 # %% ../nbs/12_learner.ipynb #5e9a9e5d
+from contextlib import contextmanager
 from functools import partial
 from inspect import signature
 from typing import NamedTuple
@@ -135,6 +136,19 @@ def space_args(
         args['times'] = space.scale
     return {name: n for name, n in args.items() if name in signature(cls).parameters}
 
+# %% ../nbs/12_learner.ipynb #24dd10a4
+@contextmanager
+def shape_errors(
+    what: str,  # which network cannot do what, for the error
+):
+    "What torch says inside about shapes that do not fit becomes a `BadInput` of one line."
+    try:
+        yield
+    except BadInput:
+        raise
+    except (RuntimeError, ValueError) as e:
+        raise BadInput(f'{what}: {str(e).splitlines()[0]}') from e
+
 # %% ../nbs/12_learner.ipynb #4253eff3
 def check_shapes(
     model: nn.Module,  # on the device `meta`
@@ -145,13 +159,8 @@ def check_shapes(
 ):
     "`BadInput` if a network cannot predict `y` from `x`."
     side = size // space.scale
-    try:
+    with shape_errors(f'{arch} cannot color {bs} photos of {size} pixels in {space.name}'):
         y = predict(model, torch.zeros(bs, space.nx, side, side, device='meta'))
-    except BadInput:
-        raise
-    except (RuntimeError, ValueError) as e:
-        why = str(e).splitlines()[0]
-        raise BadInput(f'{arch} cannot color {bs} photos of {size} pixels in {space.name}: {why}') from e
     made, wanted = tuple(y.shape[1:]), (space.ny, size, size)
     if made != wanted:
         raise BadInput(f'{arch} makes {made} and not the {wanted} of the space {space.name}')

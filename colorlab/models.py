@@ -84,11 +84,9 @@ def create_model(
     arch: str,  # "module:Class", as in "colorlab.cnn:CNN"
     args: dict | None = None,  # arguments of the class
     classes=(),  # see `resolve`
-    kind=nn.Module,
-    word: str = 'network',
 ) -> nn.Module:
     "Make a network from its description; `BadInput` if there is no such network in colorlab."
-    return instantiate(arch, args, kind, word, classes)
+    return instantiate(arch, args, nn.Module, 'network', classes)
 
 # %% ../nbs/08_models.ipynb #a23461d6
 def save_model(

@@ -9,7 +9,8 @@ __all__ = ['PIX2PIX_ADAM', 'AS_IT_IS', 'MIRRORED', 'ADVERSARY', 'NO_CROPS', 'OPE
            'R2_REST', 'R3_OPEN', 'R4_OPEN', 'R4_ALONE', 'R4_PHOTOS', 'R4_ADVERSARY', 'TIMM_DISC', 'LITE0_DISC',
            'DISCRIMINATORS', 'SHOWN_SETTINGS', 'SHOWN_RULES', 'R2_LOOKS', 'REPORT_GRIDS', 'adversary_setting',
            'patchgan_setting', 'Preset', 'DiscriminatorSpec', 'find_discriminator', 'match_disc', 'with_adversary',
-           'preset', 'assumptions', 'preset_values', 'preset_facts', 'Arm', 'report_arm', 'r4_arms']
+           'preset', 'split_sizes', 'fit_photos', 'assumptions', 'assumed_lines', 'preset_values', 'preset_facts',
+           'Arm', 'report_arm', 'r4_arms']
 
 # %% ../nbs/extras/32_presets.ipynb #1018cc8a
 from inspect import signature
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from .data import make_manifest
 from .gan import Adversary
 from .images import BadInput
 from .lab import SPACES
@@ -233,6 +235,37 @@ def preset(
     photos = dict(data=str(data)) | found.on.get(str(data).partition(':')[0], {}) if data else {}
     return match_disc(report_generator(found.generator, space) | found.settings | photos | changes)
 
+# %% ../nbs/extras/32_presets.ipynb #e0a18b2d
+def split_sizes(
+    counts,  # split -> photos
+) -> str:
+    "Numbers of photos in words: train 10,000, val 2,000."
+    return ', '.join(f'{split} {n:,}' for split, n in counts.items())
+
+
+def fit_photos(
+    wanted: dict,  # settings of a system, with the photos
+    given: dict,  # settings that somebody asked for: they stay as they are
+) -> dict:  # the same, without numbers that the photos cannot give
+    "A report's numbers of photos as far as they are there; if not, a printed line says so. `BadInput` without photos."
+    sides = ('train', 'val', 'test')
+    ours = {side: wanted[side] for side in sides if side in wanted and side not in given}
+    if not ours:
+        return wanted
+    own = {side: given[side] for side in sides if side in given}
+    own |= dict(seed=wanted.get('seed', Settings.seed), listing=wanted.get('listing'))
+    fitted = wanted
+    try:
+        manifest = make_manifest(wanted['data'], **own, **ours)
+    except BadInput:
+        manifest = make_manifest(wanted['data'], **own)  # fewer than the report had: by shares
+        fitted = {name: value for name, value in wanted.items() if name not in ours}
+    counts = manifest.table.split.value_counts()
+    there = {side: int(counts.get(side, 0)) for side in ours}
+    if there != ours:
+        print(f'photos of the report: {split_sizes(ours)}; these give {split_sizes(there)}')
+    return fitted
+
 # %% ../nbs/extras/32_presets.ipynb #49dc39d2
 SHOWN_SETTINGS = 'space size bs epochs lr wd betas schedule loss hflip vflip margin'.split()
 SHOWN_RULES = 'disc loss l1_weight lr betas real fake g_first g_every'.split()
@@ -249,6 +282,14 @@ def assumptions(
     ]
 
 
+def assumed_lines(
+    names,  # of systems
+) -> list:  # of texts; empty where no report describes them
+    "What the reports leave open in some systems, and what we chose, each line once."
+    lines = {f'  {line}': None for name in names if name in PRESETS for line in assumptions(name)}
+    return ['the report leaves open, and we chose:', *lines] if lines else []
+
+# %% ../nbs/extras/32_presets.ipynb #7036e70e
 def preset_values(
     name: str,  # as in `PRESETS`
 ) -> dict:  # setting -> value; those of the adversary are called so

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-from fastai.callback.core import Callback
 from fastcore.foundation import L
 from fastcore.meta import delegates
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .images import BadInput, photo_files, sample_folder
 from .lab import SPACES
 from .learner import find_class, network_learner, space_args
-from .models import create_model, instantiate, predict, resolve
+from .models import create_model, predict, resolve
 from colorlab.presets import (
     DISCRIMINATORS,
     PRESETS,
@@ -36,6 +35,7 @@ from colorlab.presets import (
     preset,
     with_adversary,
 )
+from .training import make_callbacks
 from .unet import REPORT_GENERATORS, report_generator
 
 # %% ../nbs/extras/35_recipes.ipynb #7e770a32
@@ -289,9 +289,7 @@ def color_learner(
     if not isinstance(arch, str):
         return network_learner(dls, arch, **kwargs)
     settings = network_settings(arch, dls.train.space.name)
-    named = settings.get('callbacks', [])
-    callbacks = [instantiate(name, args, Callback, 'callback') for name, args in named]
     kwargs['args'] = settings['args'] | (kwargs.get('args') or {})
-    kwargs['cbs'] = [*callbacks, *L(kwargs.get('cbs'))]
+    kwargs['cbs'] = [*make_callbacks(settings.get('callbacks', [])), *L(kwargs.get('cbs'))]
     kwargs.setdefault('init', settings['init'])
     return network_learner(dls, settings['arch'], **kwargs)

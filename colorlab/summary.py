@@ -58,6 +58,7 @@ MEASURES = {  # column of a table of scores -> name, unit, and whether more is b
     'ab_rmse': ('ab-RMSE', '', False),
     'ciede2000': ('ΔE 2000', '', False),
     'perceptual': ('the perceptual distance', '', False),
+    'cf': ('colorfulness', '', True),
 }
 
 

@@ -47,12 +47,12 @@ from .runs import RENAMED_COLUMNS, Run, Settings, changed_settings
 
 # %% ../nbs/13_training.ipynb #1f587c70
 def make_callbacks(
-    settings: Settings,
+    callbacks: list,  # of `Settings`: ["module:Class", {arguments}] each
     classes=(),  # see `colorlab.models.resolve`
 ) -> list:
-    "The callbacks that the settings name; `BadInput` if colorlab has none of that name."
+    "The callbacks that settings name; `BadInput` if colorlab has none of that name."
     made = []
-    for pair in settings.callbacks:
+    for pair in callbacks:
         if not (isinstance(pair, list) and [type(part) for part in pair] == [str, dict]):
             raise BadInput(f'callbacks: {pair} is not ["module:Class", {{arguments}}]')
         name, args = pair
@@ -64,7 +64,7 @@ def check_settings(settings: Settings, classes=()):
     "`BadInput` if the network or a callback cannot be built or does not fit; costs nothing, on the device `meta`."
     with torch.device('meta'):
         model = create_model(settings.arch, settings.args, classes)
-        named_cbs = make_callbacks(settings, classes)
+        named_cbs = make_callbacks(settings.callbacks, classes)
     check_shapes(model, settings.arch, SPACES[settings.space], settings.size, settings.bs)
     choose_loss(model, settings.loss)
     sample_paths(settings.sample_photos or [])
@@ -289,7 +289,7 @@ def run_learner(
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
     # long: every setting goes where it belongs
     model = new_model(settings, classes, pretrained=state is None or bool(state.get('frozen')))
-    named_cbs = make_callbacks(settings, classes)
+    named_cbs = make_callbacks(settings.callbacks, classes)
     learn = network_learner(
         dls,
         model,
@@ -327,7 +327,7 @@ def run_bytes(
     "What a run writes at a checkpoint: R0-lab 557 MB and 186 of models, R1 686 and 229, R4-koala 88 and 583 (R1.6)."
     with torch.device('meta'):
         model = create_model(settings.arch, settings.args, classes)
-        named_cbs = make_callbacks(settings, classes)
+        named_cbs = make_callbacks(settings.callbacks, classes)
     if settings.freeze:
         freeze_layers(model, settings.freeze)
     checkpoint = count_bytes(model, frozen=not settings.init or bool(settings.warm_start))

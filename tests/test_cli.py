@@ -154,6 +154,82 @@ def test_presets_and_gans_by_the_command(photos, tmp_path):
     assert 'begins with random weights, --arch lite0-unet with pretrained ones' in said
 
 
+@pytest.fixture
+def planned(monkeypatch):
+    "What `colorlab train` would train, in a list; nothing is trained."
+    from colorlab import cli_train
+
+    settings = []
+    monkeypatch.setattr(cli_train, 'run_training', lambda out, resume, device, made: settings.append(made))
+    return settings
+
+
+def test_a_preset_counts_photos_as_its_report_and_says_what_we_chose(photos, tmp_path, monkeypatch, planned, capsys):
+    "R1.1, R4.10: neither came with the command, and nobody learned what the report leaves open."
+    from colorlab import presets
+    from colorlab.cli_train import train_command
+    from colorlab.presets import assumptions
+
+    def train(data, **options):
+        train_command(out=tmp_path / 'run', data=str(data), preset='R1', **options)
+        return planned[-1], capsys.readouterr().out
+
+    settings, said = train(f'coco-sample:{photos}')
+    assert not {'train', 'val'} & set(settings)  # 24 photos cannot give 12,000
+    assert said.count('photos of the report: train 10,000, val 2,000; these give train 19, val 3\n') == 1
+    assert 'the report leaves open, and we chose:' in said
+    assert all(f'  {line}\n' in said for line in assumptions('R1'))
+    settings, said = train(f'coco-sample:{photos}', train=7.0, val=2, test=1)  # who asks is not corrected
+    assert [settings[name] for name in ('train', 'val', 'test')] == [7, 2, 1] and 'photos of the report' not in said
+    settings, said = train(f'coco-sample:{photos}', train=0.5)
+    assert settings['train'] == 0.5 and 'val' not in settings and 'photos of the report: val 2,000;' in said
+    assert not {'train', 'val'} & set(train(photos)[0])
+    small = presets.PRESETS['R1']._replace(on={'coco-sample': dict(train=12, val=6, epochs=5)})
+    monkeypatch.setitem(presets.PRESETS, 'R1', small)
+    settings, said = train(f'coco-sample:{photos}')
+    assert [settings[name] for name in ('train', 'val', 'epochs')] == [12, 6, 5] and 'photos of the report' not in said
+    listing = tmp_path / 'split.csv'  # photos that are split already stay so
+    files = sorted(str(file.relative_to(photos)) for file in photos.rglob('*.jpg'))
+    pd.DataFrame(dict(file=files, split=['train'] * 20 + ['val'] * 4)).to_csv(listing, index=False)
+    said = train(f'coco-sample:{photos}', listing=listing)[1]
+    assert 'photos of the report: train 12, val 6; these give train 20, val 4\n' in said
+
+
+def test_a_run_of_a_preset_goes_on_with_the_photos_that_it_has(photos, tmp_path, monkeypatch, planned):
+    "The same command with --resume, or with --preset alone, counts nothing anew."
+    from dataclasses import asdict
+
+    from colorlab.cli_train import train_command
+    from colorlab.presets import preset
+    from colorlab.runs import Run, Settings, changed_settings
+
+    data = f'ncd:{photos}'
+    stored = Settings(**preset('R4-unet', data=data, train=5, val=3, size=64))
+    monkeypatch.setattr(Run, 'settings', lambda self: stored)
+    for options in (dict(data=data), {}):
+        train_command(out=tmp_path / 'run', preset='R4-unet', resume=True, **options)
+        assert asdict(changed_settings(stored, planned[-1])) == asdict(stored)
+
+
+def test_evaluate_takes_a_limit_and_a_device(photos, tmp_path, monkeypatch):
+    "Both were there in Python alone."
+    from colorlab import evaluation
+    from colorlab.cli_train import evaluate_command
+    from colorlab.images import BadInput
+
+    asked = []
+
+    def evaluate(*args, **options):
+        asked.append(options)
+        return pd.DataFrame(), []
+
+    monkeypatch.setattr(evaluation, 'evaluate', evaluate)
+    evaluate_command(['lite'], str(photos), tmp_path, limit=3, device='cpu')
+    assert (asked[0]['limit'], asked[0]['device']) == (3, 'cpu')
+    with pytest.raises(BadInput, match='the device nowhere is not available'):
+        evaluate_command(['lite'], str(photos), tmp_path, device='nowhere')
+
+
 def test_python_m_colorlab_is_the_command():
     command = [sys.executable, '-m', 'colorlab', 'demo', '--help']
     done = subprocess.run(command, capture_output=True, text=True, check=True)

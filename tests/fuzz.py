@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 from colorlab.images import BadInput, open_photo, sample_folder
@@ -38,8 +39,9 @@ def seeds(folder):
         '1.tif': color.convert('1'),
     }.items():
         pic.save(folder / name, exif=exif)
-    for name, pic in {'d.png': deep, 'd.tif': deep, 'f.tif': (deep / 65535).astype(np.float32)}.items():
-        cv2.imwrite(str(folder / name), pic)
+    cv2.imwrite(str(folder / 'd.png'), deep)
+    for name, pic in {'d.tif': deep, 'f.tif': (deep / 65535).astype(np.float32)}.items():
+        tifffile.imwrite(folder / name, pic)
     for file in sorted(folder.glob('*.*')):
         write_photo(read_photo(file), file, dict(model='fuzz'))
     return [f for f in sorted(folder.glob('*.*')) if f.suffix != '.xmp']

@@ -147,11 +147,8 @@ class Experiment:
 
 # %% ../nbs/extras/65_experiment.ipynb #d4b78acd
 @patch
-def make_plan(
-    self: Experiment,
-    size: int | None = None,  # pixels, where they are given
-) -> dict:
-    "Measure, plan, and write `plan.json` and `photos.csv`."
+def make_plan(self: Experiment, size: int | None = None) -> dict:
+    "Measure, plan (at `size` pixels, where they are given), and write `plan.json` and `photos.csv`."
     print(f'timing some steps of {", ".join(self.arms)}: a minute or more, longer if photos are downloaded')
     everything = all_photos(self.data, self.arms)
     if SMOKE_TEST:

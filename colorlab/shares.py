@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHOWN_PHOTOS', 'FEWEST_EPOCHS', 'ENOUGH_PHOTOS', 'TRAIN_SHARE', 'USES', 'SIZES', 'ENOUGH_VIEWS', 'PICTURE_SECONDS',
-           'Share', 'share_budget', 'take_photos', 'data_or', 'named_system', 'resolve_arms', 'all_photos',
+           'Share', 'share_budget', 'cut_share', 'take_photos', 'data_or', 'named_system', 'resolve_arms', 'all_photos',
            'MeasuredArm', 'measure_arm', 'measured_share', 'measure_arms', 'choose_arm_size', 'plan_photos', 'plan_arm',
            'describe_arm']
 
@@ -58,6 +58,17 @@ def share_budget(
     least = min(max(int(passes / enough), 2), FEWEST_EPOCHS, fewest)
     share = min(1.0, passes / least)
     return Share(share, work / share)
+
+# %% ../nbs/extras/64_shares.ipynb #df31a5b9
+def cut_share(
+    share: Share,
+    fit: float,  # 0..1, how much of its time there is
+    epochs: int,  # the fewest that are planned
+) -> Share:
+    "A share that takes less time: fewer epochs, or fewer photos where the epochs are few."
+    if epochs > FEWEST_EPOCHS:
+        return share._replace(epochs=share.epochs * fit)
+    return share._replace(photos=share.photos * fit)
 
 # %% ../nbs/extras/64_shares.ipynb #4e2eb718
 def take_photos(
@@ -209,10 +220,11 @@ def choose_arm_size(
     manifest: Manifest,
     seconds: float | None,  # there are
     device: str,
+    size: int | None = None,  # pixels, where they are given
 ) -> dict:  # label -> MeasuredArm
     "All systems at the largest size at which they can be shown enough photos; `BadInput` if one cannot be built."
-    largest, best = max(Settings(**arm.settings).size for arm in arms.values()), None
-    for size in [largest, *(s for s in SIZES if s < largest)]:
+    largest, best = size or max(Settings(**arm.settings).size for arm in arms.values()), None
+    for size in [largest, *(s for s in SIZES if s < largest and not size)]:
         try:
             measured = measure_arms({label: arms[label] for label in best or arms}, manifest, size, device)
         except BadInput:
@@ -221,7 +233,7 @@ def choose_arm_size(
             raise
         best, share = measured, measured_share(measured, seconds)
         views = min(share.photos * arm.photos * share.epochs * arm.settings.epochs for arm in best.values())
-        if seconds is None or views >= ENOUGH_VIEWS:
+        if views >= ENOUGH_VIEWS or share == Share(1, 1):
             break
     return best
 

@@ -434,7 +434,8 @@ def test_without_a_network_pretrained_weights_are_refused_at_once(name, offline)
     "It took 45 seconds of attempts until the line came."
     from colorlab.koala import pretrained_timm
 
-    with pytest.raises(BadInput, match=f'^the weights of {name} cannot be downloaded .*: check the network, or use') as e:
+    words = f'^the weights of {name} cannot be downloaded .*: check the network, or use'
+    with pytest.raises(BadInput, match=words) as e:
         pretrained_timm(name, 'another network')
     assert '\n' not in str(e.value) and sum(offline) == 0
 

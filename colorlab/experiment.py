@@ -8,6 +8,7 @@ __all__ = ['file_name', 'smoke_arm', 'Experiment', 'explain_loss', 'Cascade', 'c
 # %% ../nbs/extras/65_experiment.ipynb #4bf069be
 # long: imports only
 import json
+import os
 import re
 import shutil
 import time
@@ -365,12 +366,17 @@ def color(
     "Color photos at their own size into `colored`; what cannot be read is named, and the rest is done."
     photos = list(photos)[: 2 if SMOKE_TEST else None] or [sample_folder() / file for file in SHOWN_PHOTOS]
     out = self.folder / 'colored' / file_name(label)
-    result = color_files(
-        torch_colorizer(self.run(label).folder, device=self.device), photos, out, force=True, **options
-    )
-    print(*result.failed, f'{len(result.done)} photos are colored in {out}', sep='\n')
+    colorizer, done = torch_colorizer(self.run(label).folder, device=self.device), []
+    folders = sorted({photo.parent for photo in photos})
+    for folder in folders:  # two may hold files of one name
+        files = [photo for photo in photos if photo.parent == folder]
+        place = out / folder.relative_to(os.path.commonpath(folders))
+        result = color_files(colorizer, files, place, force=True, **options)
+        print(*result.failed, sep='\n', end='\n' * bool(result.failed))
+        done += result.done
+    print(f'{len(done)} photos are colored in {out}')
     self.work.save(out)
-    return show_strip([open_photo(file) for file in result.done[:6]]) if result.done else None
+    return show_strip([open_photo(file) for file in done[:6]]) if done else None
 
 # %% ../nbs/extras/65_experiment.ipynb #46a04273
 class Cascade(NamedTuple):

@@ -27,7 +27,7 @@ from colorlab.backup import (
     restore_folder,
     run_folders,
 )
-from .images import BadInput, open_small, photo_files, sample_folder
+from .images import BadInput, open_small, photo_files
 from .recipes import SMOKE_TEST
 
 # %% ../nbs/extras/63_workspace.ipynb #b848be47
@@ -181,7 +181,7 @@ def save(
 def own_folders(
     name: str,  # of the folder beside the notebook
 ) -> list:
-    "Where own photos may lie: a folder of that name here, or attached on Kaggle, as `photos` or as `my-photos`."
+    "Where own photos may lie: a folder of that name here, or attached on Kaggle under a name that ends so."
     found = [Path(name)]
     for i in range(3):
         found += sorted((KAGGLE / 'input').glob('*/' * i + f'*{name}'))
@@ -208,9 +208,9 @@ def readable_photos(folders: list) -> list:  # of paths
 @patch
 def upload_photos(
     self: Workspace,
-    folder: str = 'photos',  # where they are, or go
-) -> list:  # of paths, never empty
-    "Your own photos: from a dialog on Colab, else from a folder or attached data; without any, some of the sample's."
+    folder: str = 'my-photos',  # where they are, or go
+) -> list:  # of paths; empty if there are none
+    "Your own photos: from a dialog on Colab, else from a folder or attached data; without any, what to do is said."
     if self.place == 'colab':
         from google.colab import files
 
@@ -223,5 +223,4 @@ def upload_photos(
     cure = {'colab': 'run this cell again and choose some', 'kaggle': f'attach data named {folder} (Add Input, Upload)'}
     todo = cure.get(self.place, f'put some into the folder {folder} beside this notebook')
     print(f'no photos of your own: {todo}; here are some of the sample')
-    things = sample_folder() / 'things'
-    return [things / file for file in photo_files(things)[:6]]
+    return []

@@ -7,7 +7,7 @@ __all__ = ['PIX2PIX_ADAM', 'AS_IT_IS', 'MIRRORED', 'ADVERSARY', 'NO_CROPS', 'OPE
            'NO_BATCH', 'NO_LAMBDA', 'D_FIRST', 'D_LIKE_G', 'PRESETS', 'R0_LABELS', 'R0_RULES', 'R0_SAMPLES', 'R0_LAB',
            'R0_OPEN', 'TIMM_ENCODER', 'R0_PATCHES', 'R0_RGB', 'R2_FLIPS', 'R2_SETTINGS', 'R2_OPEN', 'R2_PHOTOS',
            'R2_REST', 'R3_OPEN', 'R4_OPEN', 'R4_ALONE', 'R4_PHOTOS', 'R4_ADVERSARY', 'TIMM_DISC', 'LITE0_DISC',
-           'DISCRIMINATORS', 'SHOWN_SETTINGS', 'SHOWN_RULES', 'R2_LOOKS', 'REPORT_GRIDS', 'adversary_setting',
+           'DISCRIMINATORS', 'SHOWN_SETTINGS', 'SHOWN_RULES', 'R2_EPOCHS', 'REPORT_GRIDS', 'adversary_setting',
            'patchgan_setting', 'Preset', 'DiscriminatorSpec', 'find_discriminator', 'match_disc', 'with_adversary',
            'preset', 'split_sizes', 'fit_photos', 'assumptions', 'assumed_lines', 'preset_values', 'preset_facts',
            'Arm', 'report_arm', 'r4_arms']
@@ -316,21 +316,21 @@ class Arm(NamedTuple):
 
     preset: str  # of `PRESETS`
     settings: dict  # as from `preset`, with the set of photos that the report took
-    looks: list  # epochs after which the report looks at it; the last is its end
+    shown_epochs: list  # after which the report shows pictures; the last is its end
     start: str | None = None  # the arm whose trained generator it begins with: settings | dict(warm_start=FOLDER)
 
 
 def report_arm(
     name: str,  # as in `PRESETS`
     data: str,  # a set of photos
-    looks: tuple = (),  # epochs after which the report looks; by default the last
+    shown_epochs: tuple = (),  # after which the report shows pictures; by default the last
     start: str | None = None,  # see `Arm`
     **changes,  # see `preset`
 ) -> Arm:
-    "An arm of a comparison, drawn where the report looks."
+    "An arm of a comparison, drawn where the report shows pictures."
     settings = preset(name, data=data, **changes)
-    looks = list(looks) or [settings['epochs']]
-    return Arm(name, settings | dict(epochs=looks[-1], sample_epochs=[1, *looks]), looks, start)
+    shown_epochs = list(shown_epochs) or [settings['epochs']]
+    return Arm(name, settings | dict(epochs=shown_epochs[-1], sample_epochs=[1, *shown_epochs]), shown_epochs, start)
 
 # %% ../nbs/extras/32_presets.ipynb #77d062db
 def r4_arms(
@@ -345,13 +345,13 @@ def r4_arms(
     }
 
 
-R2_LOOKS = 15, 30, 45
+R2_EPOCHS = 15, 30, 45
 REPORT_GRIDS = {  # row of the report -> label -> Arm
     'R2.10': {
-        '10,000 photos': report_arm('R2-unet', 'coco-sample', R2_LOOKS),
-        '20,000 photos': report_arm('R2-unet', 'coco-sample', R2_LOOKS, train=20_000),
+        '10,000 photos': report_arm('R2-unet', 'coco-sample', R2_EPOCHS),
+        '20,000 photos': report_arm('R2-unet', 'coco-sample', R2_EPOCHS, train=20_000),
     },
-    'R2.11': {'cars': report_arm('R2-unet', 'cars', R2_LOOKS)},
+    'R2.11': {'cars': report_arm('R2-unet', 'cars', R2_EPOCHS)},
     'R2.12': {name: report_arm('R2-unet', 'cars', space=space) for name, space in (('Lab', 'lab'), ('RGB', 'rgb'))},
     'R2.13': {
         'autoencoder': report_arm('R2-autoencoder', 'cars'),

@@ -121,8 +121,8 @@ def resolve_arms(
     for label, arm in systems.items():
         if not isinstance(arm, Arm):
             arm = Arm('', arm, [])
-        looks = arm.settings.get('sample_epochs') or arm.looks
-        arms[label] = arm._replace(settings=arm.settings | dict(data=data), looks=list(looks))
+        shown_epochs = arm.settings.get('sample_epochs') or arm.shown_epochs
+        arms[label] = arm._replace(settings=arm.settings | dict(data=data), shown_epochs=list(shown_epochs))
     return arms
 
 # %% ../nbs/extras/64_shares.ipynb #f0242c63
@@ -272,8 +272,8 @@ def plan_arm(
     before = measured.settings
     epochs = max(1, round(share.epochs * before.epochs))
     photos = min(n_train, max(round(share.photos * measured.photos), 32))
-    looks = scale_epochs(arm.looks or before.sample_epochs, before.epochs, epochs)
-    settings = replace(before, epochs=epochs, sample_epochs=looks, sample_photos=SHOWN_PHOTOS)
+    shown_epochs = scale_epochs(arm.shown_epochs or before.sample_epochs, before.epochs, epochs)
+    settings = replace(before, epochs=epochs, sample_epochs=shown_epochs, sample_photos=SHOWN_PHOTOS)
     start = measured.step.start_seconds(photos, n_valid, settings.bs)
     return dict(
         settings=asdict(settings),

@@ -249,8 +249,10 @@ def test_the_grids_are_the_reports(row):
     assert {arm.settings['data'] for arm in arms} == {told['data']}
     assert [arm.preset for arm in arms] == told['presets']
     assert [arm.settings.get('train') for arm in arms] == told.get('photos', [a.settings.get('train') for a in arms])
-    assert [arm.settings['epochs'] for arm in arms] == told.get('epochs', [told.get('looks', [0])[-1]] * len(arms))
-    assert all(arm.looks == told.get('looks', arm.looks) for arm in arms)
+    assert [arm.settings['epochs'] for arm in arms] == told.get(
+        'epochs', [told.get('shown_epochs', [0])[-1]] * len(arms)
+    )
+    assert all(arm.shown_epochs == told.get('shown_epochs', arm.shown_epochs) for arm in arms)
     assert [arm.settings['space'] for arm in arms] == told.get('spaces', [arm.settings['space'] for arm in arms])
     if 'warm' in told:
         assert [i for i, arm in enumerate(arms) if arm.start] == [told['warm']]

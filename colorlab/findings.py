@@ -37,8 +37,8 @@ def show_findings(
     findings: list,  # of `ReportFinding`
 ) -> pd.DataFrame:
     "Findings as a table that a notebook shows with its texts whole."
-    table = pd.DataFrame(findings, columns=ReportFinding._fields).set_index('row')
-    return table.style.set_properties(**{'white-space': 'normal', 'text-align': 'left'})
+    table = pd.DataFrame(findings, columns=ReportFinding._fields)  # several may be of one row: it is no index
+    return table.style.hide().set_properties(**{'white-space': 'normal', 'text-align': 'left'})
 
 # %% ../nbs/extras/31_findings.ipynb #4bf25de5
 def verdict_of(
@@ -135,7 +135,7 @@ def limit_finding(
     epoch: int,  # after which they stay below
     limit: float,
 ) -> ReportFinding:
-    "Whether a curve stays below a limit after so many epochs."
+    "Whether a curve stays below a limit in all later epochs."
     values = np.asarray(values, float)
     if len(values) <= epoch:
         return ReportFinding(row, claim, f'{name}: {len(values)} epochs, {epoch} are needed', UNKNOWN)

@@ -147,9 +147,8 @@ IPTC_NS = 'http://iptc.org/std/Iptc4xmpExt/2008-02-29/'
 COLORLAB_NS = 'https://github.com/colorlab-course/colorlab/ns/1.0/'
 EXIF_NS = 'http://ns.adobe.com/exif/1.0/'
 TIFF_NS = 'http://ns.adobe.com/tiff/1.0/'
-FORBIDDEN_IN_XML = re.compile(
-    '[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]'
-)  # names of files may hold anything
+# names of files may hold anything
+FORBIDDEN_IN_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 MAX_XMP = 2**24  # bytes; a compressed one may claim to be any size
 PREFIXES = dict(x='adobe:ns:meta/', rdf=RDF_NS, Iptc4xmpExt=IPTC_NS, colorlab=COLORLAB_NS, exif=EXIF_NS, tiff=TIFF_NS)
 for prefix, namespace in PREFIXES.items():

@@ -25,23 +25,32 @@ def code_cells(notebook, changes):
     return cells
 
 
-def run_all(shell, cells):
-    "Run the cells until one fails."
+def show_as_browser(shell):
+    "Let results be made as a browser gets them, too; the list that is returned grows if that fails."
+    shell.display_formatter.active_types = ['text/plain', 'text/html']
+    failures, show = [], shell.showtraceback
+    shell.showtraceback = lambda *args, **kwargs: failures.append(args) or show(*args, **kwargs)
+    return failures
+
+
+def run_all(shell, cells, failures):
+    "Run the cells until one fails, or what it shows cannot be shown."
     for i, cell in enumerate(cells):
         print(f'[cell {i}]', flush=True)
-        if not shell.run_cell(cell, store_history=True).success:
+        if not shell.run_cell(cell, store_history=True).success or failures:
             sys.exit(f'cell {i} failed:\n{cell}')
 
 
 if __name__ == '__main__':
     notebook, times, *changes = sys.argv[1:]
     shell = InteractiveShell.instance(colors='NoColor')
-    shell.showtraceback.__self__.InteractiveTB.set_mode('Plain')
+    shell.InteractiveTB.set_mode('Plain')
+    failures = show_as_browser(shell)
     if 'COPY_OFTEN' in os.environ:  # at every checkpoint, not every twenty minutes
         from colorlab.workspace import Workspace
 
         Workspace.callbacks.__defaults__ = (0,)
     cells = code_cells(notebook, dict(change.split('=', 1) for change in changes))
     for _ in range(int(times)):
-        run_all(shell, cells)
+        run_all(shell, cells, failures)
     print(f'[peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB]')

@@ -51,6 +51,7 @@ from colorlab.tournament_scores import (
     add_part_sets,
     baseline_scores,
     effort_table,
+    labelled_scores,
     method_scores,
     plot_progress,
     predict_rgb,
@@ -204,10 +205,10 @@ def change_sentences(
 ) -> list[str]:
     "Whether each change from the center helps, in two measures."
     first = system_label(systems[0], systems[0])
-    changed = [name for name in scores.method.unique() if name not in (*BASELINES, first)]
-    renamed = scores.replace({'method': {first: 'the first'}})
     if first not in set(scores.method):
         return []
+    changed = [name for name in scores.method.unique() if name not in (*BASELINES, first)]
+    renamed = scores.replace({'method': {first: 'the first'}})
     return [
         f'{name} {"; ".join(str(verdict_on(renamed, name, "the first", m)) for m in ("psnr", "ab_rmse"))}'
         for name in changed
@@ -240,14 +241,13 @@ def conclusions(
     systems: list[System],  # the center first
     seeds: list,
     scores: dict,  # stage name -> table of `score_stage`
-    floor: pd.DataFrame,  # scores of the baselines
+    by_method: pd.DataFrame,  # of `method_scores`, on the same photos
     set_name: str,
 ) -> dict:  # heading -> sentences
     "What a tournament's table says, in words that the intervals allow."
-    table = method_scores(systems, seeds, scores, floor, set_name)
     return {
-        'Beside the baselines': baseline_sentences(table),
-        'Each change': change_sentences(systems, table),
+        'Beside the baselines': baseline_sentences(by_method),
+        'Each change': change_sentences(systems, by_method),
         'The last quarter of the budget': progress_sentences(systems, seeds, scores, set_name),
     }
 
@@ -305,11 +305,14 @@ def report_tournament(
     for stage in progress_bar(done, desc='scoring', unit='stage'):
         scores[stage.name] = add_part_sets(score_stage(stage, out, sets, metric, device), about['parts'])
     floor = add_part_sets(baseline_scores(manifest, sets, metric, device), about['parts'])
+    center = system_label(systems[0], systems[0])
     heading = {'perceptual ↓': f'{metric.name} ↓' if metric else ''}
     tables, said = {}, {}
     for name in floor.set.unique():
-        tables[name] = tabulate(systems, seeds, scores, floor, name).rename(columns=heading)
-        said[name] = conclusions(systems, seeds, scores, floor, name)
+        own = labelled_scores(systems, seeds, scores, name)
+        by_method = method_scores(own, floor[floor.set == name])
+        tables[name] = tabulate(by_method, own, center).rename(columns=heading)
+        said[name] = conclusions(systems, seeds, scores, by_method, name)
         with atomic_write(out / f'{name}.csv') as part:
             tables[name].to_csv(part)
     values = dict(about=about, seeds=seeds, tables=tables, n=floor.groupby('set').file.nunique().to_dict())

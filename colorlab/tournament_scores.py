@@ -111,7 +111,7 @@ def baseline_scores(
             table = score_pictures(rgb, batch.truth, metric)
             tables.append(table.assign(set=batch.set, file=batch.files, method=method))
     table = pd.concat(tables, ignore_index=True)
-    order = table.method.map(list(BASELINES).index)
+    order = table.method.map(BASELINES.index)
     return table.iloc[order.argsort(kind='stable')]
 
 # %% ../nbs/extras/37_tournament_scores.ipynb #e7ea4ef7
@@ -282,15 +282,11 @@ def labelled_scores(
 
 
 def method_scores(
-    systems: list[System],  # the center first
-    seeds: list,
-    scores: dict,  # stage name -> table of `score_stage`
-    floor: pd.DataFrame,  # scores of the baselines, with `method`
-    set_name: str,
+    own: dict,  # of `labelled_scores`
+    floor: pd.DataFrame,  # scores of the baselines on the same photos, with `method`
 ) -> pd.DataFrame:  # method, file, and the measures, averaged over the seeds; as `verdict_on` takes them
     "Everybody's scores of each photo: the baselines', and of each system that is done."
-    tables = {name: t for name, t in floor[floor.set == set_name].groupby('method', sort=False)}
-    tables |= labelled_scores(systems, seeds, scores, set_name)
+    tables = dict(iter(floor.groupby('method', sort=False))) | own
     means = {name: mean_by_file(t) for name, t in tables.items()}
     return pd.concat(means, names=['method']).reset_index()
 
@@ -342,18 +338,13 @@ def table_row(
 
 # %% ../nbs/extras/37_tournament_scores.ipynb #d6a88de7
 def tabulate(
-    systems: list[System],  # the center first
-    seeds: list,
-    scores: dict,  # stage name -> table of `score_stage`
-    floor: pd.DataFrame,  # scores of the baselines, with `method`
-    set_name: str,
+    scores: pd.DataFrame,  # of `method_scores`
+    own: dict,  # of `labelled_scores`, for the spread of the seeds
+    center: str,  # the label of the center
 ) -> pd.DataFrame:
     "The tournament's table for one set of photos, in which each system stands beside the baselines."
-    table = method_scores(systems, seeds, scores, floor, set_name)
-    center = system_label(systems[0], systems[0])
-    own = labelled_scores(systems, seeds, scores, set_name)
     by_seed = {name: t.groupby('seed').psnr.mean() for name, t in own.items()}
-    rows = {name: table_row(table, name, center, by_seed.get(name, [])) for name in table.method.unique()}
+    rows = {name: table_row(scores, name, center, by_seed.get(name, [])) for name in scores.method.unique()}
     return pd.DataFrame(rows).T.fillna('')
 
 # %% ../nbs/extras/37_tournament_scores.ipynb #12fb441e

@@ -24,7 +24,7 @@ from torch import nn
 from .callbacks import is_training_run
 from .gan_losses import GAN_LOSSES
 from .images import BadInput
-from .koala import check_timm_name
+from .koala import check_timm_name, register_range, to_timm_range
 from .lab import SPACES
 from .learner import shape_errors
 from .metrics import upsample_bicubic
@@ -103,15 +103,13 @@ class TimmDisc(nn.Module):
         self.encoder = timm.create_model(encoder, num_classes=0)
         self.mix = nn.Conv2d(ni, 3, 1) if ni != 3 else nn.Identity()
         self.head = nn.Linear(self.encoder.num_features, 1)
-        for name in ('mean', 'std') if normalize else ():
-            self.register_buffer(name, torch.tensor(self.encoder.default_cfg[name])[:, None, None])
+        if normalize:
+            register_range(self, self.encoder)
 
     def forward(self, x, y):
         "Scores, (N, 1)."
         both = self.mix(disc_input(x, y, self.ni))
-        if self.normalize:
-            both = (both * 0.5 + 0.5 - self.mean) / self.std
-        return self.head(self.encoder(both))
+        return self.head(self.encoder(to_timm_range(self, both) if self.normalize else both))
 
 # %% ../nbs/18_gan.ipynb #6f0704f1
 class MLPDisc(nn.Module):
@@ -200,7 +198,7 @@ class Adversary(Callback):
 # %% ../nbs/18_gan.ipynb #7fc21f78
 @patch
 def fill_disc(self: Adversary):
-    "Give the discriminator its first weights; `BadInput` if they do not fit or are not to be had."
+    "Give the discriminator its first weights; `BadInput` if they do not fit or cannot be downloaded."
     if self.warm_start:
         load_weights(self.disc, self.warm_start, 'disc.safetensors')
     elif self.init:

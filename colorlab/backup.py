@@ -19,7 +19,7 @@ from typing import NamedTuple
 from fastai.callback.core import Callback
 from fastcore.basics import patch
 
-from .callbacks import is_training_run
+from .callbacks import as_run, is_training_run
 from .images import BadInput
 from .runs import Run, Settings
 from .training import run_bytes
@@ -179,7 +179,7 @@ class Backup(Callback):
         every: float = 20.0,  # minutes between two copies
         refusals: list | None = None,  # errors of the same disk, shared by all that copy to it
     ):
-        self.folder, self.target, self.every = Path(getattr(run, 'folder', run)), Path(target), every
+        self.folder, self.target, self.every = as_run(run).folder, Path(target), every
         self.written, self.copies = 0, 0  # bytes, and how often
         self.refusals = [] if refusals is None else refusals  # after the first no more is tried
 

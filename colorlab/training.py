@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SHORT_NAMES', 'make_callbacks', 'check_settings', 'complete_network', 'resumed_settings', 'RunPlan', 'plan_run',
            'new_model', 'write_baselines', 'default_device', 'check_device', 'RunProgress', 'restore_state',
-           'run_callbacks', 'run_learner', 'RunBytes', 'run_bytes', 'fit_epochs', 'train_micro_batched',
-           'micro_batch_counts', 'train']
+           'run_callbacks', 'run_learner', 'RunBytes', 'run_bytes', 'fit_epochs', 'train_micro_batched', 'fit_memory',
+           'train']
 
 # %% ../nbs/13_training.ipynb #0e839344
 # long: imports
@@ -372,6 +372,9 @@ def train_micro_batched(
 ) -> Learner:
     "Train from the last checkpoint to the end, each batch in parts."
     # long: the arguments, one a line
+    if micro_batches > 1:
+        part = settings.bs // micro_batches
+        print(f'out of memory: going on with batches of {part}, {micro_batches} of which make one step')
     state = load_checkpoint(run)
     manifest = Manifest.load(run / 'manifest.csv', dataset_folder(settings.data))
     dls = photo_loaders(
@@ -401,11 +404,19 @@ def train_micro_batched(
     return learn
 
 # %% ../nbs/13_training.ipynb #122915b8
-def micro_batch_counts(
+def fit_memory(
+    attempt,  # a function of the number of parts into which each batch is cut
     bs: int,  # photos in a batch
-) -> list[int]:
-    "Into how many parts of one size a batch can be cut, the fewest first."
-    return [n for n in range(1, bs + 1) if bs % n == 0]
+):  # what it returns
+    "Try it with whole batches, then with more and more parts of one size; `BadInput` if no size fits into memory."
+    for n in [n for n in range(1, bs + 1) if bs % n == 0]:
+        try:
+            return attempt(n)
+        except torch.OutOfMemoryError:
+            pass  # while the error is being handled, its frames keep the learner alive
+        gc.collect()  # a learner and its callbacks refer to each other
+        torch.cuda.empty_cache()
+    raise BadInput('not even one photo at a time fits into memory: use a smaller size or network')
 
 # %% ../nbs/13_training.ipynb #111b1109
 @delegates(Settings, keep=True)
@@ -430,13 +441,7 @@ def train(
     with run.lock():
         if not resume:
             run.create(settings, manifest)
-        for n in micro_batch_counts(settings.bs):  # until a batch fits into memory
-            if n > 1:
-                print(f'out of memory: going on with batches of {settings.bs // n}, {n} of which make one step')
-            try:
-                return train_micro_batched(run, settings, n, progress, device, checkpoint_seconds, classes, cbs)
-            except torch.OutOfMemoryError:
-                pass  # while the error is being handled, its frames keep the learner alive
-            gc.collect()  # a learner and its callbacks refer to each other
-            torch.cuda.empty_cache()
-    raise BadInput('not even one photo at a time fits into memory: use a smaller size or network')
+        options = dict(
+            progress=progress, device=device, checkpoint_seconds=checkpoint_seconds, classes=classes, cbs=cbs
+        )
+        return fit_memory(lambda parts: train_micro_batched(run, settings, parts, **options), settings.bs)

@@ -132,7 +132,7 @@ def bin_indices(
 ) -> dict:  # name of a histogram -> integers (H, W)
     "Which bin of hue, chroma and lightness each pixel belongs to."
     L, a, b = lab
-    hue = (torch.rad2deg(torch.atan2(b, a)) / 30).round().long() % 12
+    hue = (degrees_hue(a, b) / 30).round().long() % 12
     chroma = (torch.hypot(a, b) / 12).long().clip(0, 7)
     lightness = (L / 12.5).long().clip(0, 7)
     return dict(hue=hue, chroma=chroma, lightness=lightness)

@@ -256,9 +256,8 @@ def resize_short_side(
     "Bring the shorter side to `short` with antialiasing, never squashing; cut very long photos in the middle."
     whole, (width, height) = resized_shape(size, short)
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # seen as channels first; the bytes stay where they are
-    small = F.interpolate(batch, size=whole[::-1], mode='bicubic', antialias=True)[
-        0
-    ]  # 10 × as fast as Pillow's Lanczos
+    # 10 × as fast as Pillow's Lanczos
+    small = F.interpolate(batch, size=whole[::-1], mode='bicubic', antialias=True)[0]
     left = (whole[0] - width) // 2
     top = (whole[1] - height) // 2
     return small[:, top : top + height, left : left + width].permute(1, 2, 0).contiguous().numpy()

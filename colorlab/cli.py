@@ -114,7 +114,7 @@ PathsArgument = Annotated[
 ]
 OUT_HELP = 'Folder for the results; names and subfolders stay. For one photo also the file to make.'
 ColorizeOut = Annotated[Path, option(help=OUT_HELP)]
-MODEL_HELP = 'A run, a .safetensors or .onnx file, or the name of a model that comes along.'
+MODEL_HELP = 'A run, a .safetensors or .onnx file, or the name of a shipped model, such as lite.'
 ModelOption = Annotated[str, option(help=MODEL_HELP)]
 VIVIDNESS_HELP = (
     'accurate (paler, with a smaller mean error), vivid, or a number that multiplies the strength of all colors.'
@@ -225,7 +225,7 @@ def colorize_command(
 # %% ../nbs/extras/59_cli.ipynb #6f9094ad
 ExportModel = Annotated[
     str,
-    argument(help='A run, a .safetensors file, or the name of a model that comes along.'),
+    argument(help='A run, a .safetensors file, or the name of a shipped model, such as lite.'),
 ]
 ExportOut = Annotated[Path, option(help='The .onnx file to make.')]
 

@@ -44,8 +44,8 @@ TrainOut = Annotated[
     option(help='Folder of the run: settings, history, samples, checkpoints, model.'),
 ]
 DATA_HELP = (
-    'A folder of photos; `sample` for those that come along; '
-    'coco-sample, or flickr1024:FOLDER, cars:FOLDER, ncd:FOLDER.'
+    'A folder of photos; `sample`, which is installed with colorlab; coco-sample, flickr1024, cars or ncd, '
+    'searched for on Kaggle, on Drive and here; or NAME:FOLDER.'
 )
 DataOption = Annotated[str | None, option(help=DATA_HELP)]
 LISTING_HELP = 'A CSV file of the photos to use, as `colorlab doctor --listing` writes it.'
@@ -275,7 +275,7 @@ PerceptualOption = Annotated[
 SameVividnessOption = Annotated[str, option(help='As in `colorlab colorize`, for all models.')]
 SPLIT_HELP = 'A CSV list that splits the photos, as `colorlab doctor` writes it.'
 SplitOption = Annotated[Path | None, option(help=SPLIT_HELP)]
-LimitOption = Annotated[int | None, option(min=1, help='Only so many of the photos.')]
+LimitOption = Annotated[int | None, option(min=1, help='Photos to score at most, drawn at random.')]
 
 # %% ../nbs/extras/58_cli_train.ipynb #e33c8253
 def evaluate_command(

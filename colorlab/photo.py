@@ -37,6 +37,7 @@ from colorlab.metadata import (
 from colorlab.tiff import (
     ICC_TAG,
     TIFF_TEXTS,
+    XMP_TAG,
     DeepPixels,
     decode_by_opencv,
     decode_deep_tiff,
@@ -316,7 +317,7 @@ def encode_8bit(photo: Photo) -> bytes:
         if xmp:
             options['pnginfo'].add_itxt('XML:com.adobe.xmp', xmp.decode('utf-8', 'replace'))
     elif photo.format == 'TIFF':
-        options['tiffinfo'] = {700: xmp} if xmp else {}
+        options['tiffinfo'] = {XMP_TAG: xmp} if xmp else {}
     elif photo.format != 'BMP':
         options['xmp'] = xmp
     if photo.format == 'JPEG' and 'iptc' in meta:
@@ -352,7 +353,7 @@ def encode_deep_tiff(photo: Photo) -> bytes:
     exif.load(photo.meta.get('exif', b''))
     tags = [(tag, 's', 0, str(exif[tag]).encode('latin-1', 'replace') + b'\0') for tag in TIFF_TEXTS if tag in exif]
     if 'xmp' in photo.meta:
-        tags.append((700, 'B', len(photo.meta['xmp']), photo.meta['xmp']))
+        tags.append((XMP_TAG, 'B', len(photo.meta['xmp']), photo.meta['xmp']))
     options = dict(photometric='rgb', metadata=None, software=False, iccprofile=SRGB)
     options |= dict(compression='zlib', predictor=photo.pixels.dtype == np.uint16)
     options['extratags'] = [(*tag, True) for tag in tags]

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'EXIF_ORIENTATION', 'BadInput', 'carried_folder', 'sample_folder', 'old_photos_folder',
            'photo_files', 'decoder_message', 'image_errors', 'register_heic', 'open_photo', 'SmallPhoto', 'open_small',
-           'img_to_rgb', 'rgb_to_img', 'to_pil', 'column_widths', 'show_strip', 'atomic_write', 'progress_bar',
-           'jpeg_data_uri', 'write_page', 'figure_svg']
+           'img_to_rgb', 'rgb_to_img', 'to_pil', 'column_widths', 'show_strip', 'draw_diagram', 'atomic_write',
+           'progress_bar', 'jpeg_data_uri', 'write_page', 'figure_svg']
 
 # %% ../nbs/01_images.ipynb #5e8a7d89
 import base64
@@ -203,6 +203,33 @@ def show_strip(
         place = dict(transform=ax.transAxes, rotation=90, ha='right', va='center')
         ax.text(-0.02, 0.5, title, fontsize=11, **place)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    return fig
+
+# %% ../nbs/01_images.ipynb #940f34d1
+def draw_diagram(
+    boxes: dict,  # name -> (x, y, text) or (x, y, text, color): the middle of a box in inches, its text, its fill
+    arrows=(),  # (from, to), (from, to, text) or (from, to, text, color), by the names of the boxes
+    size=(8, 3),  # of the figure, in inches
+):
+    "Draw boxes of text and arrows between them, such as a network, and return the matplotlib figure."
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=size, layout='constrained')
+    ax.set(xlim=(0, size[0]), ylim=(0, size[1]))
+    ax.axis('off')
+    middle = dict(ha='center', va='center')
+    patches = {}
+    for name, (x, y, text, *fill) in boxes.items():
+        frame = dict(boxstyle='round', facecolor=fill[0] if fill else 'white', edgecolor='gray')
+        patches[name] = ax.text(x, y, text, fontsize=9, bbox=frame, **middle).get_bbox_patch()
+    for start, end, *rest in arrows:
+        text, color = (*rest, *('', 'black')[len(rest) :])
+        (x1, y1), (x2, y2) = boxes[start][:2], boxes[end][:2]
+        ends = dict(patchA=patches[start], patchB=patches[end], shrinkA=2, shrinkB=2)
+        ax.annotate('', (x2, y2), (x1, y1), arrowprops=dict(arrowstyle='->', color=color, **ends))
+        if text:
+            where = (x1 + x2) / 2, (y1 + y2) / 2
+            ax.text(*where, text, fontsize=8, color=color, backgroundcolor='white', **middle)
     return fig
 
 # %% ../nbs/01_images.ipynb #a16e8859

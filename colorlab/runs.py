@@ -238,7 +238,7 @@ UNFINISHED = {'.lock', 'samples', 'checkpoints', 'manifest.csv'}
 class Run:
     "A folder that holds everything about one training."
 
-    # long: eight methods of a few lines, all about one folder
+    # long: nine methods of a few lines, all about one folder
     def __init__(self, folder):
         self.folder = Path(folder)
 
@@ -258,11 +258,15 @@ class Run:
             if f.name not in UNFINISHED or (f.is_dir() and any(f.iterdir())):
                 raise BadInput(f'{self.folder}: is not empty; choose another folder for the run')
 
+    def make_folders(self):
+        "Make the folders in it; a copy of a run may lack empty ones."
+        for name in ('samples', 'checkpoints'):
+            (self / name).mkdir(parents=True, exist_ok=True)
+
     def create(self, settings: Settings, manifest: Manifest):
         "Start the folder with its settings and its photos; `BadInput` if it already holds something."
         self.check_free()
-        for name in ('samples', 'checkpoints'):
-            (self / name).mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         manifest.save(self / 'manifest.csv')
         self.save(settings)
 
@@ -294,6 +298,7 @@ class Run:
         held = lock_folder(self.folder)
         for part in self.folder.rglob('.*.part'):
             part.unlink()  # what a killed process was writing
+        self.make_folders()
         return held
 
 # %% ../nbs/09_runs.ipynb #e8a8ec3d

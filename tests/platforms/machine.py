@@ -79,6 +79,10 @@ class Machine:
         "Where this machine's runs are, seen from outside."
         return self.path(self.home) / 'colorlab-runs'
 
+    def found(self, name):
+        "All files of a name in folders of this machine's runs, seen from outside."
+        return [*self.path(self.home).glob(f'colorlab-*/**/{name}')]
+
     @property
     def drive(self):
         "The user's Drive, seen from outside."
@@ -98,7 +102,7 @@ class Machine:
         if self.place == 'kaggle':
             env['KAGGLE_KERNEL_RUN_TYPE'] = 'Interactive'
         if self.place != 'laptop':
-            env['PYTHONPATH'] = str(here / 'colab')
+            env['PYTHONPATH'] = os.pathsep.join([str(here / 'colab'), env.get('PYTHONPATH', '')]).rstrip(os.pathsep)
         return env | own
 
     def limit(self):
@@ -131,6 +135,13 @@ class Machine:
         assert session.returncode == wanted, f'{notebook} on {self.place} ended with {session.returncode}:\n{said}'
         return said
 
+    def give_photos(self, *files):
+        "Let its user have photos: to choose in Colab's dialog, attached on Kaggle, or in a folder at home."
+        folder = dict(colab='/chosen', kaggle='/kaggle/input/my-photos', laptop='/student/my-photos')[self.place]
+        self.path(folder).mkdir(exist_ok=True)
+        for file in files:
+            shutil.copy(file, self.path(folder))
+
     def leave_on_drive(self, mb):
         "Let only so much fit on Drive beside what is there."
         used = sum(file.stat().st_size for file in self.drive.rglob('*') if file.is_file())
@@ -155,3 +166,8 @@ class Machine:
 def peak_mb(said):
     "The peak of a session's memory, from what it printed."
     return int(re.search(r'\[peak (\d+) MB\]', said)[1])
+
+
+def times_of_runs(said):
+    "When each run of a notebook began, and how many seconds it took, from what it printed."
+    return [(float(began), int(took)) for began, took in re.findall(r'\[began ([\d.]+), took (\d+) s\]', said)]

@@ -1,7 +1,8 @@
 """Run a notebook top to bottom, as "run all" does, in a process of its own that can be killed.
 
 python run_notebook.py NOTEBOOK TIMES [NAME=VALUE ...]: TIMES in the same kernel, lines `NAME = …` changed.
-It prints what the cells print and, at the end, the peak of its memory. With COPY_OFTEN every checkpoint goes to Drive.
+It prints what the cells print, when each run began and how long it took, and the peak of its memory.
+With COPY_OFTEN every checkpoint goes to Drive.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import re
 import resource
 import sys
+import time
 from pathlib import Path
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -52,5 +54,7 @@ if __name__ == '__main__':
         Workspace.callbacks.__defaults__ = (0,)
     cells = code_cells(notebook, dict(change.split('=', 1) for change in changes))
     for _ in range(int(times)):
+        began = time.time()
         run_all(shell, cells, failures)
+        print(f'[began {began:.2f}, took {time.time() - began:.0f} s]')
     print(f'[peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB]')

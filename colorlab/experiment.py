@@ -23,7 +23,7 @@ from fastcore.basics import patch
 from PIL import Image
 
 from .backends import find_model
-from .backup import CopyPlan, planned_copies
+from .backup import CopyPlan, epochs_done, planned_copies
 from .budget import parse_budget, smaller_settings
 from .callbacks import plot_curves as draw_curves
 from .callbacks import read_samples
@@ -93,6 +93,7 @@ class Experiment:
         size: int | None = None,  # pixels; by default the report's, or 128 if that is slow
         work: Workspace | None = None,  # where runs are kept; by default `open_workspace()`
         device: str | None = None,  # by default the fastest there is
+        after: 'Experiment | None' = None,  # one that is trained before this one
     ):
         self.data = 'sample' if SMOKE_TEST else str(data)
         self.arms = resolve_arms(systems, self.data)
@@ -101,7 +102,7 @@ class Experiment:
         whole = None if SMOKE_TEST else parse_budget(budget)
         self.seconds = whole and part * whole
         self.work = work or open_workspace()
-        self.device = device or default_device()
+        self.device, self.after = device or default_device(), after
         source = self.data.split(':')[0] if ':' in self.data else self.data.rstrip('/').split('/')[-1]
         self.folder = self.work.runs / file_name(f'{name}-{source}-{budget}')
         self.title = f'{name} on {source}, {budget}' + (f' × {part:.2g}' if part < 1 else '')
@@ -122,8 +123,14 @@ class Experiment:
         if not path.exists():
             return None
         plan = json.loads(path.read_text(encoding='utf-8'))
+        places = ' and '.join(map(str, [self.folder, *self.work.copies(self.folder)]))
         if plan['wanted'] != self.wanted():
-            raise BadInput(f'{self.folder}: was planned for other systems or photos; rename or delete it to start anew')
+            raise BadInput(f'{places}: planned for other systems or photos; rename or delete it to start anew')
+        if plan.get('device', self.device) == self.device:
+            return plan
+        if not any((self.folder / file_name(label) / 'settings.json').exists() for label in plan['arms']):
+            return None  # nothing is lost
+        print(f'{places}: planned on {plan["machine"]}; rename or delete it to plan for this machine')
         return plan
 
     def copies(self, label: str) -> CopyPlan:
@@ -134,15 +141,17 @@ class Experiment:
     def __str__(self):
         counts = self.photos().table.split.value_counts()
         photos = ', '.join(f'{counts[split]:,} to {verb}' for split, verb in USES.items())
-        left = sum(arm['seconds'] for label, arm in self.plan['arms'].items() if not self.finished(label))
-        clock = '%H:%M' if left < 20 * 3600 else '%A %H:%M'
-        end = time.strftime(clock, time.localtime(time.time() + left / TRAIN_SHARE))
+        left = self.seconds_left() / TRAIN_SHARE
+        clock = '%H:%M %Z' if left < 20 * 3600 else '%A %H:%M %Z'
+        end = time.strftime(clock, time.localtime(time.time() + left))
+        before = f', and {self.after.title},' if self.after else ''
         lines = [f'{self.title} ({photos}); {machine_name()}']
         lines += [describe_arm(label, arm) for label, arm in self.plan['arms'].items()]
         if self.work.keep:
             lines += [f'  Drive, {label}: {self.copies(label)}' for label in self.arms]
         lines += assumed_lines(arm.preset for arm in self.arms.values())
-        lines.append(f'all of it done at about {end}' if left else 'all of it is trained already')
+        done = f'all of it{before} will be done in {left / 60:.0f} minutes, at about {end}'
+        lines.append(done if left else 'all of it is trained already')
         return '\n'.join(lines)
 
 # %% ../nbs/extras/65_experiment.ipynb #d4b78acd
@@ -168,7 +177,7 @@ def make_plan(self: Experiment, size: int | None = None) -> dict:
         arms = plans(cut_share(share, fit, min(arm['settings']['epochs'] for arm in arms.values())))
     self.folder.mkdir(parents=True, exist_ok=True)
     chosen.save(self.folder / 'photos.csv')
-    plan = dict(wanted=self.wanted(), machine=machine_name(), arms=arms)
+    plan = dict(wanted=self.wanted(), machine=machine_name(), device=self.device, arms=arms)
     with atomic_write(self.folder / 'plan.json') as part:
         part.write_text(json.dumps(plan, indent=1), encoding='utf-8')
     self.work.save(self.folder)
@@ -199,6 +208,17 @@ def finished(self: Experiment, label: str) -> bool:
     if not (run / 'history.csv').exists() or not (run / 'model.safetensors').exists():
         return False
     return len(run.history()) >= epochs
+
+# %% ../nbs/extras/65_experiment.ipynb #2cc4a1ed
+@patch
+def seconds_left(self: Experiment) -> float:
+    "How long the training will take from now on, with that of the experiment before it."
+    left = self.after.seconds_left() if self.after else 0.0
+    for label, arm in self.plan['arms'].items():
+        if not self.finished(label):
+            done = max(epochs_done(self.run(label).folder), 0) / arm['settings']['epochs']
+            left += arm['seconds'] * (1 - done)
+    return left
 
 # %% ../nbs/extras/65_experiment.ipynb #4d09c3b7
 @patch
@@ -374,7 +394,7 @@ def color(
         result = color_files(colorizer, files, place, force=True, **options)
         print(*result.failed, sep='\n', end='\n' * bool(result.failed))
         done += result.done
-    print(f'{len(done)} photos are colored in {out}')
+    print(f'{len(done)} of {len(photos)} photos are colored in {out}')
     self.work.save(out)
     return show_strip([open_photo(file) for file in done[:6]]) if done else None
 

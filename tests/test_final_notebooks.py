@@ -57,7 +57,7 @@ def test_a_session_on_colab_dies_and_the_next_goes_on_exactly(undisturbed, own_p
         machine.new_session()
         said = machine.run(anything, env=SMALL)
         assert 'goes on from /content/drive/MyDrive/colorlab-runs/' in said
-        assert 'left out: my-photos/broken.jpg' in said and '1 photos are colored' in said
+        assert 'left out: my-photos/broken.jpg' in said and '1 of 1 photos are colored' in said
         assert models(machine.runs) == models(copied) == undisturbed
         assert size(machine.drive / '.Trash') < 100_000  # of many megabytes that were replaced
         machine.leave_on_drive(mb=2)
@@ -74,7 +74,7 @@ def test_a_session_on_kaggle_ends_and_its_output_is_found_by_the_next(undisturbe
         machine.new_session()
         said = machine.run(anything, env=SMALL)
         assert 'goes on from /kaggle/input/output-' in said
-        assert 'left out: /kaggle/input/my-photos/broken.jpg' in said and '1 photos are colored' in said
+        assert 'left out: /kaggle/input/my-photos/broken.jpg' in said and '1 of 1 photos are colored' in said
         assert models(machine.runs) == undisturbed
 
 
@@ -93,4 +93,4 @@ def test_every_notebook_everywhere(path, place, own_photos, tmp_path):
         print(f'{path.stem:20}{place:20}{seconds} s, {peak_mb(said)} MB of memory,', end=' ')
         print(f'{size(machine.drive) / 1e6:.0f} MB on Drive, of which trash {size(machine.drive / ".Trash") / 1e6:.1f}')
         assert trains_nothing_again(machine, said)
-        assert 'photos are colored' not in said or '1 photos are colored' in said
+        assert 'photos are colored' not in said or '1 of 1 photos are colored' in said

@@ -46,7 +46,8 @@ SRGB_PRIMARIES = (  # rows X, Y, Z; columns R, G, B
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
-RGB_TO_XYZ = [[m / white for m in row] for white, row in zip(D65_WHITE, SRGB_PRIMARIES)]  # white becomes 1, 1, 1
+# white becomes 1, 1, 1, but for the rounding of these digits
+RGB_TO_XYZ = [[m / white for m in row] for white, row in zip(D65_WHITE, SRGB_PRIMARIES)]
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ).tolist()
 
 # %% ../nbs/02_lab.ipynb #e2fb00a2

@@ -18,6 +18,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -189,7 +190,10 @@ def show_strip(
 
     rows = [[to_pil(picture) for picture in row] for row in rows]
     widths = column_widths(rows)
-    figsize = height * sum(widths) + 0.3 * bool(row_titles), height * len(rows) + 0.3 * bool(titles)
+    fit = 10.9 * height  # letters of size 11 that a row is high
+    row_titles = [wrap(title, max(int(fit), 8), break_long_words=False) for title in row_titles]
+    lines, longest = max(map(len, row_titles), default=0), max(map(len, sum(row_titles, [''])))
+    figsize = height * sum(widths) + 0.3 * lines, height * len(rows) + 0.3 * bool(titles)
     shape = dict(squeeze=False, layout='constrained', figsize=figsize, width_ratios=widths)
     fig, axs = plt.subplots(len(rows), len(widths), **shape)
     for ax in axs.flat:
@@ -200,8 +204,8 @@ def show_strip(
     for title, ax in zip(titles, axs[0]):
         ax.set_title(title, fontsize=11)
     for title, ax in zip(row_titles, axs[:, 0]):
-        place = dict(transform=ax.transAxes, rotation=90, ha='right', va='center')
-        ax.text(-0.02, 0.5, title, fontsize=11, **place)
+        place = dict(transform=ax.transAxes, rotation=90, ha='right', va='center', ma='center')
+        ax.text(-0.02, 0.5, '\n'.join(title), fontsize=min(11, 11 * fit / longest), **place)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     return fig
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torchvision.utils import make_grid
 
 from colorlab import Colorizer, evaluate
-from colorlab.augment import AGING_STEPS, fade
+from colorlab.augment import AGING_MIXES, AGING_STEPS, fade
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.evaluation import test_rows
@@ -86,10 +86,10 @@ def size(photos='sample'):
 
 
 def states(x, y):
-    "A photo as it is, faded, and aged in every way."
+    "A photo as it is, faded, and aged in five ways."
     aged = x
-    for age in AGING_STEPS:
-        aged = age(aged, y)
+    for name in AGING_MIXES['film']:
+        aged = AGING_STEPS[name](aged, y)
     return {'clean': x, 'faded': fade(x), 'aged': aged}
 
 

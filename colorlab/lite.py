@@ -20,7 +20,7 @@ from fastai.callback.fp16 import MixedPrecision
 from fastcore.basics import patch
 from torch import nn
 
-from .augment import AGING_STEPS
+from .augment import AGING_MIXES, AGING_STEPS
 from .bins import bin_table, color_bins, hint_planes, soft_bins, vivid_color
 from .callbacks import depthwise_to_float32
 from .cnn import conv_block, pad_to_multiple
@@ -304,25 +304,33 @@ class Distillation(Callback):
         self.teachers = teachers
         self.share = share
 
-    def before_fit(self):
-        "Load the teachers."
-        self.nets = [inference_copy(load_model(t)[0].float(), self.dls.device) for t in self.teachers]
-        for t, net in zip(self.teachers, self.nets):
-            if not hasattr(net, 'bins'):
-                raise BadInput(f'{t}: names one color and no others; a teacher has to be a Lite')
-
     def after_loss(self):
-        "A part of the loss is that against the teachers."
-        taught = self.model.both_losses(self.pred, self.target_ab, self.target_p)
+        "A part of the loss is that against the teachers; where aging has drawn a frame since, the truth counts."
+        y = self.yb[0].float()
+        same = (y == self.truth).all(1, keepdim=True).float()
+        ab = torch.lerp(y, self.target_ab, same)
+        cells = self.model.subsample(F.avg_pool2d(same, 4))
+        p = torch.lerp(self.model.target_distribution(y), self.target_p, cells)
+        taught = self.model.both_losses(self.pred, ab, p)
         self.learn.loss_grad = (1 - self.share) * self.loss_grad + self.share * taught
 
 # %% ../nbs/extras/42_lite.ipynb #297de3c6
+@patch
+def before_fit(self: Distillation):
+    "Load the teachers."
+    self.nets = [inference_copy(load_model(t)[0].float(), self.dls.device) for t in self.teachers]
+    for t, net in zip(self.teachers, self.nets):
+        if not hasattr(net, 'bins'):
+            raise BadInput(f'{t}: names one color and no others; a teacher has to be a Lite')
+
+
 @patch
 @torch.no_grad()
 def before_batch(self: Distillation):
     "What the teachers predict, on average, for photos without hints; for the others, the truth."
     x, y = self.xb[0], self.yb[0]
-    self.target_ab = y.float().clone()
+    self.truth = y.float()
+    self.target_ab = self.truth.clone()
     self.target_p = self.model.target_distribution(y)
     no_hint = ~x[:, 1:].flatten(1).any(1)
     if not no_hint.any():
@@ -373,8 +381,8 @@ def predict_modes(
 ) -> dict:  # name -> ab (N, 2, H, W) in −1..1
     "What a network predicts in each mode; a network of an earlier lesson has no bins and takes no hints."
     aged = x
-    for age in AGING_STEPS:
-        aged = age(aged, y)
+    for name in AGING_MIXES['film']:
+        aged = AGING_STEPS[name](aged, y)
     outputs = model(x)
     preds = {'gray': 0 * y, 'direct': get_y(outputs), 'aged': predict(model, aged)}
     if isinstance(outputs, tuple):

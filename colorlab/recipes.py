@@ -62,7 +62,7 @@ NETWORKS = {  # short name -> NetworkSpec
 DEFAULT_CALLBACKS = {  # architecture -> callbacks without which it does not learn all that it can
     'colorlab.lite:Lite': [
         ['colorlab.augment:SimulatedHints', {}],
-        ['colorlab.augment:Aging', {}],
+        ['colorlab.augment:Aging', {'steps': 'album'}],
         ['colorlab.lite:Rebalance', {}],
     ]
 }

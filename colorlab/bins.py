@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'ANNEAL_T', 'bin_table', 'color_bins', 'SoftBins', 'soft_bins', 'probabilities', 'mean_color',
-           'annealed_mean', 'neighbor_weights', 'edge_aware_smooth', 'mean_chroma', 'vivid_color', 'accurate_color',
-           'color_std', 'modes', 'mean_around', 'hint_planes', 'apply_hints']
+           'annealed_mean', 'neighbor_weights', 'edge_aware_smooth', 'mean_field', 'mean_chroma', 'vivid_color',
+           'accurate_color', 'color_std', 'modes', 'mean_around', 'hint_planes', 'apply_hints']
 
 # %% ../nbs/extras/40_bins.ipynb #2dccbd24
 from functools import cache
@@ -136,6 +136,30 @@ def edge_aware_smooth(
     smooth = splu(system.tocsc()).solve(given.T).T
     return smooth.reshape(values.shape).astype(np.float32)
 
+# %% ../nbs/extras/40_bins.ipynb #8f795ada
+def mean_field(
+    logits,  # NumPy (1, Q, h, w)
+    bins,  # (Q, 2), units of Lab
+    L,  # NumPy (h, w), L* from 0 to 100
+    pull: float = 8.0,  # how much neighbors count, λ above
+    edge: float = 6.0,  # see `neighbor_weights`
+    alike: float = 20.0,  # σ above, units of Lab
+    steps: int = 4,
+    temperature: float = 0.4,  # T after the last step; it falls to that from 1
+) -> np.ndarray:  # probabilities, float32 (1, Q, h, w)
+    "A distribution at each place that has settled on a color which its neighbors think of as well."
+    from scipy.sparse import diags_array
+
+    weights = neighbor_weights(L, 1.0, edge)
+    weights = diags_array(1 / np.maximum(weights.sum(1), 1e-6)) @ weights
+    similarity = np.exp(-np.square(bins[:, None] - bins).sum(-1) / (2 * alike**2)).astype(np.float32)
+    said = logits[0].reshape(len(bins), -1).T.astype(np.float32)
+    p = probabilities(said)
+    for step in range(1, steps + 1):
+        support = (weights.astype(np.float32) @ p) @ similarity
+        p = probabilities(said + pull * support, 1 + (temperature - 1) * step / steps)
+    return p.T.reshape(logits.shape)
+
 # %% ../nbs/extras/40_bins.ipynb #494f2716
 def mean_chroma(
     p,  # probabilities, NumPy (N, Q, h, w)
@@ -150,15 +174,16 @@ def vivid_color(
     logits,  # NumPy (1, Q, h, w)
     bins,  # (Q, 2), units of Lab
     L,  # NumPy (h, w), L* from 0 to 100
-    share: float = 0.92,  # of the mean chroma
+    share: float = 1.0,  # of the strength that the distribution has
 ) -> np.ndarray:  # float32 (2, h, w), units of Lab
-    "The hue on which two opinions and the neighbors agree, as strong as the distribution is colorful around there."
+    "The hue on which neighbors settle, as strong as the distribution is colorful and agrees on a hue around there."
     p = probabilities(logits, ANNEAL_T)
-    opinions = (mean_color(p, bins)[0] + 1.5 * ab) / 2  # a direct estimate is paler: what counts here is the hue
-    hue = edge_aware_smooth(opinions, L)
-    chromas = np.concatenate([mean_chroma(p, bins), np.linalg.norm(hue, axis=0)[None]])
-    wanted, present = edge_aware_smooth(chromas, L, pull=300, edge=10)  # strength varies slowly
-    return hue * np.clip(share * wanted / np.maximum(present, 1), 0.8, 3)
+    settled = mean_color(mean_field(logits, bins, L), bins)[0]
+    hue = edge_aware_smooth((settled + ab) / 2, L)
+    chromas = np.stack([mean_chroma(p, bins)[0], *(np.linalg.norm(c, axis=0) for c in (mean_color(p, bins)[0], hue))])
+    on_average, of_mean, present = edge_aware_smooth(chromas, L, pull=300, edge=10).clip(1e-3)  # varies slowly
+    wanted = share * on_average**0.3 * of_mean**0.7
+    return hue * np.clip(wanted / np.maximum(present, 1), 0.5, 1.5)
 
 # %% ../nbs/extras/40_bins.ipynb #b5fd7944
 def accurate_color(

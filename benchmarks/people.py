@@ -1,8 +1,9 @@
 """Does a model paint skin of all tones equally well? python benchmarks/people.py OUT MODEL PHOTOS [PHOTOS ...]
 
 PHOTOS are folders: of each, the photos that its list calls test, else all. MODEL is a name or a file. Prints a table
-for each setting, the tones that are served badly, and how brown whole photos are; draws OUT/people.svg. OUT keeps the
-faces that were found and the skin that was measured, so that a second call goes on where the first one stopped.
+for each setting, the tones that are served badly, and how brown whole photos are, true and colored; draws
+OUT/people.svg. OUT keeps the faces that were found and the skin that was measured, so that a second call goes on where
+the first one stopped.
 """
 
 import sys
@@ -17,12 +18,21 @@ from colorlab.datasets import folder_listing
 from colorlab.demo import machine_name
 from colorlab.images import img_to_rgb, photo_files
 from colorlab.oldphotos import score_without_truth
-from colorlab.people import badly_served, face_table, format_tones, measure_people, plot_skin, summarize_tones
+from colorlab.people import (
+    badly_served,
+    face_table,
+    format_tones,
+    measure_people,
+    plot_skin,
+    sepia_share,
+    summarize_tones,
+)
 
 MODES = 'accurate', 'vivid'
+WHOLE = 'brown', 'sepia'  # shares measured in whole photos
 MOST = 400  # photos with faces
 CHUNK = 20  # photos that are lost at most when it is stopped
-MUCH = 0.7  # a photo with a larger share of brown counts as brown
+MUCH = 0.7  # of the colored pixels: a photo with a larger share of sepia counts as sepia
 # what the detector took for faces with skin in the two folders of the README, and is none: seen by eye, before coloring
 NOT_FACES = """
     miniplaces/temple_east_asia_00000602_0d31f7.webp miniplaces/phone_booth_00000195_0be58b.webp
@@ -63,21 +73,25 @@ def faces_in(folders, out):
     return faces[faces.file.isin(chosen)]
 
 
-def with_brown(colorizers, faces):
-    "What `measure_people` finds, and the share of brown among the colored pixels of each whole photo."
-    brown = []
+def skin_and_sepia(colorizers, faces):
+    "What `measure_people` finds, and how brown and how sepia each whole photo is."
+    whole = []
 
     def noting(colorize):
         def colored(img):
             picture = colorize(img)
-            brown.append(score_without_truth(img_to_rgb(picture), img_to_rgb(img)).brown)
+            rgb = img_to_rgb(picture)
+            whole.append((score_without_truth(rgb, img_to_rgb(img)).brown, sepia_share(rgb)))
             return picture
 
         return colored
 
     rows = measure_people({name: noting(colorize) for name, colorize in colorizers.items()}, '/', faces)
-    photos = rows[['file', 'method']].drop_duplicates().assign(brown=brown) if len(rows) else rows
-    return rows.merge(photos) if len(rows) else rows
+    if not whole:
+        return pd.DataFrame(columns=['file', 'method', *WHOLE])  # no face shows skin
+    photos = rows[['file', 'method']].drop_duplicates()
+    photos[list(WHOLE)] = whole
+    return rows.merge(photos)
 
 
 def measured(colorizers, faces, folder):
@@ -85,7 +99,7 @@ def measured(colorizers, faces, folder):
     files, parts = faces.file.unique(), []
     for first in range(0, len(files), CHUNK):
         part = faces[faces.file.isin(files[first : first + CHUNK])]
-        parts.append(kept(folder / f'skin-{first}.csv', lambda: with_brown(colorizers, part)))
+        parts.append(kept(folder / f'skin-{first}.csv', lambda: skin_and_sepia(colorizers, part)))
     return pd.concat(parts)
 
 
@@ -104,10 +118,12 @@ def main(out, model, *folders):
     people = measured({'truth': lambda img: img} | colorizers, faces_in(map(Path, folders), out), folder)
     print(machine_name(), colorizer, sep='\n')
     for mode in MODES:
-        table = summarize_tones(people[people.method == mode].drop(columns='brown'))
+        table = summarize_tones(people[people.method == mode].drop(columns=[*WHOLE]))
         print(f'\n{mode}', markdown(format_tones(table)), *badly_served(table), sep='\n')
-    brown = people.drop_duplicates(['file', 'method']).groupby('method', sort=False).brown
-    print(f'\nbrown, share above {MUCH:.0%}', brown.agg(['mean', lambda share: (share > MUCH).mean()]), sep='\n')
+    photos = people.drop_duplicates(['file', 'method']).groupby('method', sort=False)
+    above = {'mean': 'mean', f'above {MUCH:.0%}': lambda share: (share > MUCH).mean()}
+    for name in WHOLE:
+        print(f'\n{name}, whole photos', photos[name].agg(**above).round(2), sep='\n')
     plot_skin(people[people.method != 'truth']).savefig(out / 'people.svg')
 
 

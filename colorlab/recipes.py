@@ -99,6 +99,9 @@ def system_settings(
     "Settings for anything that has a name; `BadInput` with the names there are."
     if name in PRESETS:
         return preset(name, space, data, **changes)
+    if ':' not in name and name not in {*NETWORKS, *REPORT_GENERATORS}:
+        known = ', '.join([*PRESETS, *NETWORKS, *REPORT_GENERATORS])
+        raise BadInput(f'{name}: is no system; choose from {known}, or give module:Class')
     photos = dict(data=str(data)) if data else {}
     return match_disc(network_settings(name, space) | photos | changes)
 

@@ -3,7 +3,7 @@
 PHOTOS are folders: of each, the photos that its list calls test, else all. MODEL is a name or a file. Prints a table
 for each setting, the tones that are served badly, and how brown whole photos are, true and colored; draws
 OUT/people.svg. OUT keeps the faces that were found and the skin that was measured, so that a second call goes on where
-the first one stopped.
+the first one stopped: take another OUT for other PHOTOS.
 """
 
 import sys
@@ -118,8 +118,10 @@ def main(out, model, *folders):
     people = measured({'truth': lambda img: img} | colorizers, faces_in(map(Path, folders), out), folder)
     print(machine_name(), colorizer, sep='\n')
     for mode in MODES:
-        table = summarize_tones(people[people.method == mode].drop(columns=[*WHOLE]))
+        rows = people[people.method == mode].drop(columns=[*WHOLE])
+        table = summarize_tones(rows)
         print(f'\n{mode}', markdown(format_tones(table)), *badly_served(table), sep='\n')
+        print(f'{(rows.ab_error > rows.chroma).mean():.0%} of the faces come out worse than gray')
     photos = people.drop_duplicates(['file', 'method']).groupby('method', sort=False)
     above = {'mean': 'mean', f'above {MUCH:.0%}': lambda share: (share > MUCH).mean()}
     for name in WHOLE:

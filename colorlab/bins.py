@@ -174,7 +174,7 @@ def vivid_color(
     logits,  # NumPy (1, Q, h, w)
     bins,  # (Q, 2), units of Lab
     L,  # NumPy (h, w), L* from 0 to 100
-    share: float = 1.0,  # of the strength that the distribution has
+    share: float = 0.9,  # of the strength that the distribution has
 ) -> np.ndarray:  # float32 (2, h, w), units of Lab
     "The hue on which neighbors settle, as strong as the distribution is colorful and agrees on a hue around there."
     p = probabilities(logits, ANNEAL_T)

@@ -29,7 +29,6 @@ from .koala import lite0_weights
 from .lab import AB_MAX, L_MID, LAB, join_lab, lab_to_rgb
 from .metrics import colorfulness, score
 from .models import get_y, load_model, predict, save_model
-from .recipes import DEFAULT_CALLBACKS
 from .runs import autocast
 
 # %% ../nbs/extras/42_lite.ipynb #a2f846be
@@ -417,19 +416,23 @@ def evaluate_modes(
 def lite_recipe(
     **changes,  # of the settings
 ) -> dict:  # arguments of `colorlab.training.train`, but for the photos
-    "How the shipped model was trained, at its first size."
-    average = ['colorlab.callbacks:EMA', dict(decay=0.999)]
+    "How the shipped model was trained."
+    hints, age = dict(share=0.35), dict(share=0.4, steps='film')
+    callbacks = [['colorlab.augment:SimulatedHints', hints], ['colorlab.augment:Aging', age]]
+    callbacks += [['colorlab.lite:Rebalance', {}], ['colorlab.callbacks:EMA', dict(decay=0.999)]]
     recipe = dict(
         arch='colorlab.lite:Lite',
+        args=dict(beta=0.1, rms=0.5, drop=0.05),
         init='colorlab.unet:lite0_encoder',
         size=128,
-        bs=16,
-        epochs=30,
-        lr=3e-3,
+        bs=32,
+        epochs=12,
+        lr=4e-3,
         encoder_lr_mult=0.2,
-        margin=1.35,
+        wd=0.05,
+        margin=1.25,
         channels_last=True,
-        callbacks=[*DEFAULT_CALLBACKS['colorlab.lite:Lite'], average],
+        callbacks=callbacks,
     )
     return recipe | changes
 
@@ -437,7 +440,8 @@ def lite_recipe(
 def save_half(
     source,  # a .safetensors file
     dest,  # the same in 16 bits
+    size: int | None = None,  # pixels, the short side at which it looks at photos; by default that of its training
 ):
     "Write a model in half precision; `BadInput` if `source` is no model."
     model, header = load_model(source)
-    save_model(model.half(), dest, **{k: header[k] for k in ('arch', 'args', 'space', 'size')})
+    save_model(model.half(), dest, header['arch'], header['args'], header['space'], size or header['size'])

@@ -153,7 +153,7 @@ c = Colorizer.from_pretrained('lite', device='cpu')
 assert c(np.zeros((40, 50), np.uint8)).shape == (40, 50, 3) and 'torch' not in sys.modules
 print(c)"""
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    assert done.stdout == "Colorizer('lite', space=lab, size=192, onnx)\n"
+    assert done.stdout == "Colorizer('lite', space=lab, size=160, onnx)\n"
 
 
 @pytest.mark.parametrize('name, device', [('lite', None), ('lite', 'cpu'), ('copy.safetensors', 'cpu')])

@@ -281,13 +281,13 @@ def dataset_folder(
     if data in CARRIED:
         return CARRIED[data]()
     if name not in DATASETS:
-        return Path(data)
-    if path and not Path(path).is_dir():
+        return Path(data).expanduser()
+    if path and not Path(path).expanduser().is_dir():
         raise BadInput(f'{data}: there is no such folder; without it, {name} is searched for')
     folder = path or (coco_folder() if name == 'coco-sample' else search_dataset(name))
     if not folder:
         raise BadInput(missing_dataset(name))
-    return Path(folder)
+    return Path(folder).expanduser()
 
 
 def find_dataset(
@@ -307,6 +307,6 @@ def absolute_source(
     if data in CARRIED:
         return str(data)
     if name not in DATASETS:
-        return str(Path(data).resolve())
-    folder = Path(path).resolve() if path else search_dataset(name)
+        return str(Path(data).expanduser().resolve())
+    folder = Path(path).expanduser().resolve() if path else search_dataset(name)
     return f'{name}:{folder}' if folder else str(data)

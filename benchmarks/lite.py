@@ -4,6 +4,7 @@ python benchmarks/lite.py [PHOTOS [OUT]]        accurate and vivid on the test p
                                                 OUT/report.html, OUT/lite.jpg
 python benchmarks/lite.py size [PHOTOS]         does the result depend on the size of the photo?
 python benchmarks/lite.py views [PHOTOS]        what are views worth that differ in contrast?
+python benchmarks/lite.py old [OUT.jpg]         the twelve old photographs that are carried, before and after
 """
 
 import random
@@ -22,11 +23,12 @@ from colorlab.augment import AGING_MIXES, AGING_STEPS, fade
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.evaluation import test_rows
-from colorlab.images import img_to_rgb, open_photo, rgb_to_img
+from colorlab.images import img_to_rgb, old_photos_folder, open_photo, rgb_to_img
 from colorlab.inputs import TTAView
 from colorlab.lab import AB_MAX, LAB, rgb_to_lab
 from colorlab.loaders import photo_loaders
 from colorlab.metrics import ab_rmse
+from colorlab.oldphotos import old_photos
 from colorlab.scoring import model_methods
 
 MODES = 'accurate', 'vivid'
@@ -113,8 +115,27 @@ def views(photos='sample'):
         print(f'{name}, {state}: ab-RMSE {np.mean(found):.2f} over {len(found)} photos')
 
 
+def old(out='old.jpg', height=190, gap=6):
+    "All old photographs in three pairs of rows: as they were found, and vivid."
+    colorizer = Colorizer.from_pretrained('lite')
+    rows = []
+    files = [old_photos_folder() / file for file in old_photos().file]
+    for first in range(0, len(files), 4):
+        photos = [open_photo(file) for file in files[first : first + 4]]
+        photos = [photo.resize((round(photo.width * height / photo.height), height), Image.LANCZOS) for photo in photos]
+        rows += [photos, [colorizer(photo) for photo in photos]]
+    widths = [sum(photo.width + gap for photo in row) - gap for row in rows]
+    sheet = Image.new('RGB', (max(widths), len(rows) * (height + gap) - gap), 'white')
+    for y, row in enumerate(rows):
+        x = 0
+        for photo in row:
+            sheet.paste(photo, (x, y * (height + gap)))
+            x += photo.width + gap
+    sheet.save(out, quality=88)
+
+
 if __name__ == '__main__':
-    commands = dict(size=size, views=views)
+    commands = dict(size=size, views=views, old=old)
     command, *args = sys.argv[1:] or ['sample']
     if command in commands:
         commands[command](*args)

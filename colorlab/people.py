@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from .cache import map_threads
 from .images import img_to_rgb, open_photo
 from .lab import lab_to_rgb_in_gamut, rgb_to_lab
+from .oldphotos import share_of_hues
 from .perceptual import MIN_HUE_CHROMA
 from .summary import mean_interval
 
@@ -245,7 +247,8 @@ def plot_skin(
     ax.imshow(lab_to_rgb_in_gamut(lab.transpose(2, 0, 1)).clip(0, 1).transpose(1, 2, 0), aspect='auto')
     for row, column in np.ndindex(lab.shape[:2]):
         L, a, b = lab[row, column]
-        text = f'{np.degrees(np.arctan2(b, a)):.0f}°' if np.hypot(a, b) >= MIN_HUE_CHROMA else ''
+        hue = hue_of(a, b)
+        text = '' if np.isnan(hue) else f'{hue:.0f}°'
         ax.text(column, row, text, ha='center', va='center', color='white' if L < 60 else 'black')
     ax.set_xticks(range(len(tones)), [f'{tone}\n{counts[tone]} faces' for tone in tones])
     ax.set_yticks(range(len(lab)), list(colors))
@@ -284,7 +287,4 @@ def sepia_share(
     rgb,  # a colored picture, (3, H, W) in 0..1
 ) -> float:  # 0 to 1; 0 if nothing has a color
     "The share of sepia among the pixels that have a color, which is `MIN_HUE_CHROMA` or more."
-    _, a, b = rgb_to_lab(rgb)
-    hue, colored = np.degrees(np.arctan2(b, a)), np.hypot(a, b) >= MIN_HUE_CHROMA
-    sepia = colored & (hue >= SEPIA_HUES[0]) & (hue <= SEPIA_HUES[1])
-    return float(sepia.sum() / max(1, colored.sum()))
+    return share_of_hues(torch.as_tensor(rgb_to_lab(rgb)), SEPIA_HUES, MIN_HUE_CHROMA)

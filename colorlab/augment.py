@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['AGING_STEPS', 'AGING_MIXES', 'SimulatedHints', 'random_between', 'orthochromatic', 'blur', 'add_grain', 'fade',
            'jpeg_artifacts', 'coordinates', 'uneven_light', 'halftone', 'smooth_noise', 'add_stains', 'add_scratches',
-           'Framed', 'frame_distance', 'paper_tone', 'add_frame', 'Aging', 'RandomSize', 'count_faces']
+           'Framed', 'frame_distance', 'paper_tone', 'add_frame', 'Aging', 'RandomSize']
 
 # %% ../nbs/extras/41_augment.ipynb #ed207f3f
 import random
 from functools import partial
 from math import pi
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +21,7 @@ from fastcore.basics import patch
 from torchvision.transforms.v2.functional import jpeg
 
 from .bins import hint_planes
-from .data import map_threads
-from .images import BadInput, open_photo
+from .images import BadInput
 from .lab import AB_MAX, L_MID, join_lab, lab_f, lab_to_rgb, srgb_to_linear
 
 # %% ../nbs/extras/41_augment.ipynb #bf09fe3b
@@ -298,23 +296,3 @@ class RandomSize(Callback):
         resize = partial(F.interpolate, size=(side, side), mode='bilinear', antialias=True)
         self.learn.xb = (resize(self.xb[0]),)
         self.learn.yb = (resize(self.yb[0]),)
-
-# %% ../nbs/extras/41_augment.ipynb #385a3832
-def count_faces(
-    folder,
-    files,  # paths in the folder
-    short: int = 256,  # pixels of the shorter side at which photos are searched
-) -> np.ndarray:  # integers, one a file
-    "How many faces a detector finds that knows them from the front, 28 pixels wide or more."
-    from skimage.data import lbp_frontal_face_cascade_filename
-    from skimage.feature import Cascade
-
-    detector = Cascade(lbp_frontal_face_cascade_filename())
-
-    def count(file):
-        img = open_photo(Path(folder) / file).convert('L')
-        img.thumbnail([round(s * short / min(img.size)) for s in img.size])
-        sizes = dict(min_size=(28, 28), max_size=(220, 220), scale_factor=1.2, step_ratio=1.3)
-        return len(detector.detect_multi_scale(np.asarray(img), min_neighbor_number=3, **sizes))
-
-    return np.array([*map_threads(count, list(files), 'looking for faces')])

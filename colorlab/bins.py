@@ -70,7 +70,7 @@ def soft_bins(
 
 # %% ../nbs/extras/40_bins.ipynb #c45e166b
 def probabilities(
-    logits,  # (N, Q, h, w)
+    logits,  # (N, Q, …)
     temperature: float = 1.0,  # below 1 the likely becomes likelier
 ):  # same shape, sums to 1 over Q
     "Softmax over the bins."
@@ -141,22 +141,22 @@ def mean_field(
     logits,  # NumPy (1, Q, h, w)
     bins,  # (Q, 2), units of Lab
     L,  # NumPy (h, w), L* from 0 to 100
-    pull: float = 8.0,  # how much neighbors count, λ above
+    pull: float = 8.0,  # λ in lesson `bins`: how much neighbors count
     edge: float = 6.0,  # see `neighbor_weights`
-    alike: float = 20.0,  # σ above, units of Lab
+    alike: float = 20.0,  # σ there, units of Lab
     steps: int = 4,
-    temperature: float = 0.4,  # T after the last step; it falls to that from 1
+    temperature: float = 0.4,  # T there after the last step; it falls to that from 1
 ) -> np.ndarray:  # probabilities, float32 (1, Q, h, w)
     "A distribution at each place that has settled on a color which its neighbors think of as well."
     from scipy.sparse import diags_array
 
     weights = neighbor_weights(L, 1.0, edge)
-    weights = diags_array(1 / np.maximum(weights.sum(1), 1e-6)) @ weights
+    weights = (diags_array(1 / np.maximum(weights.sum(1), 1e-6)) @ weights).astype(np.float32)
     similarity = np.exp(-np.square(bins[:, None] - bins).sum(-1) / (2 * alike**2)).astype(np.float32)
     said = logits[0].reshape(len(bins), -1).T.astype(np.float32)
     p = probabilities(said)
     for step in range(1, steps + 1):
-        support = (weights.astype(np.float32) @ p) @ similarity
+        support = weights @ p @ similarity
         p = probabilities(said + pull * support, 1 + (temperature - 1) * step / steps)
     return p.T.reshape(logits.shape)
 

@@ -23,7 +23,7 @@ from colorlab.augment import AGING_MIXES, AGING_STEPS, fade
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.evaluation import test_rows
-from colorlab.images import img_to_rgb, old_photos_folder, open_photo, rgb_to_img
+from colorlab.images import img_to_rgb, old_photos_folder, open_photo, rgb_to_img, show_strip
 from colorlab.inputs import TTAView
 from colorlab.lab import AB_MAX, LAB, rgb_to_lab
 from colorlab.loaders import photo_loaders
@@ -115,23 +115,13 @@ def views(photos='sample'):
         print(f'{name}, {state}: ab-RMSE {np.mean(found):.2f} over {len(found)} photos')
 
 
-def old(out='old.jpg', height=190, gap=6):
-    "All old photographs in three pairs of rows: as they were found, and vivid."
-    colorizer = Colorizer.from_pretrained('lite')
-    rows = []
-    files = [old_photos_folder() / file for file in old_photos().file]
-    for first in range(0, len(files), 4):
-        photos = [open_photo(file) for file in files[first : first + 4]]
-        photos = [photo.resize((round(photo.width * height / photo.height), height), Image.LANCZOS) for photo in photos]
-        rows += [photos, [colorizer(photo) for photo in photos]]
-    widths = [sum(photo.width + gap for photo in row) - gap for row in rows]
-    sheet = Image.new('RGB', (max(widths), len(rows) * (height + gap) - gap), 'white')
-    for y, row in enumerate(rows):
-        x = 0
-        for photo in row:
-            sheet.paste(photo, (x, y * (height + gap)))
-            x += photo.width + gap
-    sheet.save(out, quality=88)
+def old(out='old.jpg'):
+    "All old photographs in three pairs of rows: as they were found, and vivid; the narrow ones at the left."
+    photos = [open_photo(old_photos_folder() / file) for file in old_photos().file]
+    photos.sort(key=lambda photo: photo.width / photo.height)
+    colored = [*map(Colorizer.from_pretrained('lite'), photos)]
+    rows = [some[first::3] for first in range(3) for some in (photos, colored)]
+    show_strip(*rows).savefig(out, pil_kwargs=dict(quality=88))
 
 
 if __name__ == '__main__':

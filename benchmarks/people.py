@@ -16,7 +16,7 @@ from colorlab import Colorizer
 from colorlab.backends import file_sha256, find_model
 from colorlab.datasets import folder_listing
 from colorlab.demo import machine_name
-from colorlab.images import img_to_rgb, photo_files
+from colorlab.images import atomic_write, img_to_rgb, photo_files
 from colorlab.oldphotos import score_without_truth
 from colorlab.people import (
     badly_served,
@@ -47,7 +47,8 @@ NOT_FACES = """
 def kept(path, make):
     "A table that is made once."
     if not path.exists():
-        make().to_csv(path, index=False)
+        with atomic_write(path) as part:
+            make().to_csv(part, index=False)
     return pd.read_csv(path)
 
 

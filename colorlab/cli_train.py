@@ -174,11 +174,8 @@ def training_settings(
     for name in ('listing', 'warm_start'):
         if name in changes:
             changes[name] = str(changes[name].resolve())
-    if 'data' in changes:
-        changes['data'] = absolute_source(changes['data'])
+    changes['data'] = absolute_source(changes['data'])
     settings = adversary_settings(model_settings(changes, preset, arch, resume), stored, **adversary)
-    if 'data' not in changes:
-        raise BadInput('which photos? give --data FOLDER, or --data sample')
     return fit_photos(settings, changes)
 
 # %% ../nbs/extras/58_cli_train.ipynb #f1dd72f1
@@ -234,6 +231,8 @@ def train_command(
         return typer.echo(catalog())
     if not out:
         raise BadInput('where to? give --out FOLDER')
+    if not (data or resume):
+        raise BadInput('which photos? give --data FOLDER, or --data sample')
     if train and train.is_integer():
         train = int(train)  # a count, not a share
     photos = dict(data=data, listing=listing, train=train, val=val, test=test, vflip=vflip, margin=margin)

@@ -392,7 +392,8 @@ def color(
         files = [photo for photo in photos if photo.parent == folder]
         place = out / folder.relative_to(os.path.commonpath(folders))
         result = color_files(colorizer, files, place, force=True, **options)
-        print(*result.failed, sep='\n', end='\n' * bool(result.failed))
+        for line in result.failed:
+            print(line)
         done += result.done
     print(f'{len(done)} of {len(photos)} photos are colored in {out}')
     self.work.save(out)

@@ -138,7 +138,7 @@ def limit_finding(
     "Whether a curve stays below a limit in all later epochs."
     values = np.asarray(values, float)
     if len(values) <= epoch:
-        return ReportFinding(row, claim, f'{name}: {len(values)} epochs, {epoch} are needed', UNKNOWN)
+        return ReportFinding(row, claim, f'{name}: {len(values)} epochs, more than {epoch} are needed', UNKNOWN)
     highest = values[epoch:].max()
     measured = f'{name} after epoch {epoch}: {highest:.3g} at most'
     return ReportFinding(row, claim, measured, HOLDS if highest < limit else FAILS)

@@ -409,9 +409,11 @@ def fit_memory(
     bs: int,  # photos in a batch
 ):  # what it returns
     "Try it with whole batches, then with more and more parts of one size; `BadInput` if no size fits into memory."
-    for n in [n for n in range(1, bs + 1) if bs % n == 0]:
+    for parts in range(1, bs + 1):
+        if bs % parts:
+            continue
         try:
-            return attempt(n)
+            return attempt(parts)
         except torch.OutOfMemoryError:
             pass  # while the error is being handled, its frames keep the learner alive
         gc.collect()  # a learner and its callbacks refer to each other

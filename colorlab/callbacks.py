@@ -225,7 +225,7 @@ def write(
     if history and history.rows and (folder / 'baselines.csv').exists():
         curves = plot_curves(pd.DataFrame(history.rows), folder.baselines())
         with atomic_write(folder / 'curves.png') as part:
-            curves.savefig(part, format='png', dpi=100)
+            curves.savefig(part, format='png', dpi=100, pil_kwargs=dict(compress_level=1))  # packed quickly
 
 # %% ../nbs/10_callbacks.ipynb #1f4cafe5
 class Samples(NamedTuple):

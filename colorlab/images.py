@@ -225,7 +225,7 @@ def draw_diagram(
     patches = {}
     for name, (x, y, text, *fill) in boxes.items():
         frame = dict(boxstyle='round', facecolor=fill[0] if fill else 'white', edgecolor='gray')
-        patches[name] = ax.text(x, y, text, fontsize=9, bbox=frame, **middle).get_bbox_patch()
+        patches[name] = ax.text(x, y, text, fontsize=10, bbox=frame, **middle).get_bbox_patch()
     for start, end, *rest in arrows:
         text, color = (*rest, *('', 'black')[len(rest) :])
         (x1, y1), (x2, y2) = boxes[start][:2], boxes[end][:2]
@@ -233,7 +233,7 @@ def draw_diagram(
         ax.annotate('', (x2, y2), (x1, y1), arrowprops=dict(arrowstyle='->', color=color, **ends))
         if text:
             where = (x1 + x2) / 2, (y1 + y2) / 2
-            ax.text(*where, text, fontsize=8, color=color, backgroundcolor='white', **middle)
+            ax.text(*where, text, fontsize=9, color=color, backgroundcolor='white', **middle)
     return fig
 
 # %% ../nbs/01_images.ipynb #a16e8859

@@ -74,7 +74,7 @@ def history(run):
     return pd.read_csv(run / 'history.csv').drop(columns='seconds')
 
 
-@pytest.mark.parametrize('precision', ['float32', 'bf16'])
+@pytest.mark.parametrize('precision', ['float32', 'bf16', 'fp16'])  # fp16: a loss scaler for each network resumes, too
 def test_killed_and_resumed_is_the_same_gan(photos, tmp_path, precision):
     run = dict(
         arch='colorlab.cnn:CNN',
@@ -86,6 +86,7 @@ def test_killed_and_resumed_is_the_same_gan(photos, tmp_path, precision):
         seed=3,
         loss='mse',
         precision=precision,
+        channels_last=precision == 'fp16',
         callbacks=[ADVERSARY],
     )
     said = tmp_path / 'said'

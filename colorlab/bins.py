@@ -141,7 +141,7 @@ def mean_field(
     logits,  # NumPy (1, Q, h, w)
     bins,  # (Q, 2), units of Lab
     L,  # NumPy (h, w), L* from 0 to 100
-    pull: float = 8.0,  # λ in lesson `bins`: how much neighbors count
+    pull: float = 8.0,  # λ in notebook `bins`: how much neighbors count
     edge: float = 6.0,  # see `neighbor_weights`
     alike: float = 20.0,  # σ there, units of Lab
     steps: int = 4,

@@ -213,7 +213,7 @@ def hints_at_size(
     size: tuple,  # width and height of the photo
     small: tuple,  # width and height to which its places are scaled
 ) -> list:  # (y, x, a, b) each
-    "Hints as lesson `bins` takes them, for the photo at another size."
+    "Hints as notebook `bins` takes them, for the photo at another size."
     return [(h.y * small[1] / size[1], h.x * small[0] / size[0], *h.ab) for h in hints]
 
 # %% ../nbs/extras/47_inputs.ipynb #ea4b3f08

@@ -1,4 +1,4 @@
-"""Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/02_lab.ipynb`.
+"""Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/01_lab.ipynb`.
 
 Final notebooks run in earnest, in the folder from which this is called. What their first cell chooses can be given:
 python tests/save_outputs.py nbs/train/73_r1.ipynb DATA=photos BUDGET="30 min"
@@ -99,6 +99,6 @@ def run(path, choices):
 if __name__ == '__main__':
     choices = dict(argument.split('=', 1) for argument in sys.argv[1:] if '=' in argument)
     named = [Path(argument).resolve() for argument in sys.argv[1:] if '=' not in argument]
-    lessons = [*sorted((root / 'nbs').glob('*.ipynb')), *sorted((root / 'nbs' / 'extras').glob('*.ipynb'))]
+    lessons = [p for room in ('.', 'foundations', 'extras') for p in sorted((root / 'nbs' / room).glob('*.ipynb'))]
     for path in named or lessons:  # those of nbs/train take long: name them
         run(path, choices)

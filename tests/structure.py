@@ -1,6 +1,7 @@
 """The shape of the project: run before everything else by tests/run."""
 
 import ast
+import graphlib
 import json
 import re
 import shutil
@@ -17,10 +18,11 @@ sys.path.insert(0, str(root / 'benchmarks'))
 from density import code_lines, without_docstring  # noqa: E402
 
 course = sorted((root / 'nbs').glob('[0-9]*.ipynb'))
+foundations = sorted((root / 'nbs' / 'foundations').glob('*.ipynb'))
 extras = sorted((root / 'nbs' / 'extras').glob('*.ipynb'))
 final = sorted((root / 'nbs' / 'train').glob('*.ipynb'))
-all_notebooks = course + extras + final
-lessons = [p for p in course + extras if p.stem != '00_start']  # the first one only shows what the others build
+all_notebooks = course + foundations + extras + final
+lessons = course[1:] + foundations + extras  # the first one only shows what the others build
 
 
 def module_of(path):
@@ -64,17 +66,22 @@ def own_imports(source):
             yield node.module.split('.')[-1], [alias.name for alias in node.names]  # nbdev writes .lab for colorlab.lab
 
 
-@pytest.mark.parametrize('name', names)
-def test_imports_run_downward_and_name_what_they_take(name):
-    above = names[: names.index(name)]
+@pytest.mark.parametrize('path', lessons, ids=names)
+def test_imports_run_downward_and_name_what_they_take(path):
+    "In each folder only earlier notebooks are imported; the lessons and their foundations lean on each other."
+    name, room = module_of(path), [module_of(p) for p in lessons if p.parent == path.parent]
     for module, taken in own_imports(sources[name].read_text()):
-        assert module in above, f'{name} imports {module}, a later lesson'
+        assert module not in room[room.index(name) :], f'{name} imports {module}, a later notebook'
         assert '*' not in taken, f'{name} imports everything from {module}'
 
 
-@pytest.mark.parametrize('path', course, ids=module_of)
+def test_imports_run_in_no_circle():
+    graphlib.TopologicalSorter({n: {m for m, _ in own_imports(sources[n].read_text())} for n in names}).prepare()
+
+
+@pytest.mark.parametrize('path', course + foundations, ids=module_of)
 def test_the_course_imports_nothing_from_the_extras(path):
-    allowed = {module_of(p) for p in course}
+    allowed = {module_of(p) for p in course + foundations}
     for cell in cells(path, 'code'):
         lines = ['' if line.lstrip().startswith(('!', '%')) else line for line in cell.splitlines()]
         for module, _ in own_imports('\n'.join(lines)):

@@ -1,4 +1,4 @@
-"""`colorlab colorize` and `read_photo` on real files; the rows of the table are checked in lesson `photo`."""
+"""`colorlab colorize` and `read_photo` on real files; the rows of the table are checked in notebook `photo`."""
 
 import errno
 import json

@@ -16,7 +16,8 @@ table = [[part.strip() for part in line.strip('|').split('|')] for line in text.
 TEST = re.compile(r'`(test_\w+\.py)::(\w+)`')
 CELL = re.compile(r"(asserts in|look at) notebook (\d\d), cell '(.+?)'(?=; |$)")
 CHECK = re.compile(r'\bassert\b|\btest_(eq|close)\(|ExceptionExpected')
-notebooks = {path.stem[:2]: path for path in (root / 'nbs').rglob('[0-9]*.ipynb')}
+rooms = ('.', 'foundations', 'extras', 'train')
+notebooks = {path.stem[:2]: path for room in rooms for path in (root / 'nbs' / room).glob('[0-9]*.ipynb')}
 
 
 def sections(path):

@@ -54,7 +54,7 @@ def normalize_image(
     side: int = 512,  # most pixels of the longer side
     cut: float = 0.0,  # share cut off from every edge, where something is stamped
 ) -> bytes:  # a JPEG file
-    "The same door for all versions of a photo: same size, same compression, no metadata."
+    "All versions of a photo alike: same size, same compression, no metadata."
     w, h = img.size
     if cut:
         img = img.crop((round(w * cut), round(h * cut), w - round(w * cut), h - round(h * cut)))
@@ -412,7 +412,7 @@ def write_study(
     pictures: dict,  # opaque name -> JPEG bytes
     key: dict,  # what they may not
 ):
-    "Write the box, whole or not at all."
+    "Write the folder of a study, whole or not at all."
     inside = {i: 'data:image/jpeg;base64,' + b64encode(data).decode() for i, data in pictures.items()}
     beside = {i: f'pictures/{i}.jpg' for i in pictures}
     without_seats = {name: value for name, value in design.items() if name != 'seats'}

@@ -291,7 +291,7 @@ def plot_joint_chroma(
     extent = 0, 96, 0, 96
     ax.imshow(np.log1p(joint.T), origin='lower', extent=extent, cmap='Greys', interpolation='nearest')
     ax.plot([0, 96], [0, 96], color='tab:orange', lw=1)
-    ax.set(xlabel='chroma of the truth', ylabel='predicted')
+    ax.set(xlabel='chroma of the truth', ylabel='chroma predicted')
 
 # %% ../nbs/13_summary.ipynb #d4817346
 def bin_labels(name: str) -> list:  # of text
@@ -317,6 +317,7 @@ def plot_binned_error(
     rotated = dict(rotation=60, ha='right') if name == 'hue' else {}
     ax.set_xticks(x, bin_labels(name), fontsize=8, **rotated)
     ax.set_title(f'error by {name} of the truth', fontsize=10)
+    ax.set_xlabel('' if name == 'hue' else f'{name}, Lab units')
     ax.spines[['top', 'right']].set_visible(False)
 
 # %% ../nbs/13_summary.ipynb #d1df17b7
@@ -332,6 +333,6 @@ def plot_error_histograms(
     plot_joint_chroma(joint_ax, sums['joint_chroma'])
     for ax, name in zip(axs, HISTOGRAM_BINS):
         plot_binned_error(ax, name, sums[name])
-    axs[0].set_ylabel('ab-RMSE')
+    axs[0].set_ylabel('ab-RMSE, Lab units')
     axs[0].legend(frameon=False, fontsize=8)
     return fig

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test test-lowest lessons address wheel clean
+.PHONY: demo test test-lowest lessons lab slides address wheel clean
 
 demo: .venv/demo
 	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
@@ -18,6 +18,12 @@ test-lowest: .venv-lowest/dev
 lessons: .venv/dev  # run every lesson in a fresh kernel and keep its outputs
 	@.venv/bin/python tests/save_outputs.py $(LESSON)
 
+lab: .venv/dev  # student notebooks of the four labs in labs/release, the teacher's in labs/source
+	@.venv/bin/python tests/labs.py
+
+slides: .venv/dev  # slides of the four labs, in slides/
+	@.venv/bin/python tests/slides.py
+
 address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml
 	@$(PYTHON) tests/address.py
 
@@ -25,7 +31,7 @@ wheel: .venv/bin/python  # dist/colorlab-*.whl, to be uploaded beside a final no
 	@.venv/bin/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist .
 
 clean:
-	rm -rf .venv .venv-lowest demo build dist *.egg-info
+	rm -rf .venv .venv-lowest demo labs slides build dist *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colorlab needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -38,12 +44,12 @@ clean:
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[heic,icc,onnx,perceptual,study,dev]'
+	$(PIP) -e '.[heic,icc,onnx,perceptual,study,teaching,dev]'
 	@touch $@ .venv/demo
 
 .venv-lowest/dev: $(MADE_FROM)
 	@echo "installing the lowest versions into .venv-lowest ..."
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,icc,onnx,perceptual,study,dev]'
+	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,icc,onnx,perceptual,study,teaching,dev]'
 	@touch $@

@@ -39,7 +39,8 @@ setup(
     },
     install_requires=cfg['requirements'].split(),
     extras_require={
-        name: cfg[f'{name}_requirements'].split() for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'dev')
+        name: cfg[f'{name}_requirements'].split()
+        for name in ('heic', 'icc', 'onnx', 'perceptual', 'study', 'teaching', 'dev')
     },
     entry_points={
         'console_scripts': cfg['console_scripts'].split(),

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test test-lowest lessons lab slides address wheel clean
+.PHONY: demo test test-lowest lessons lab slides docs address wheel clean
 
 demo: .venv/demo
 	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
@@ -24,6 +24,11 @@ lab: .venv/dev  # student notebooks of the four labs in labs/release, the teache
 slides: .venv/dev  # slides of the four labs, in slides/
 	@.venv/bin/python tests/slides.py
 
+docs: .venv/docs  # the site, docs/_build/html/index.html, from the saved outputs; a warning is an error
+	@.venv/bin/python -W ignore docs/prepare.py
+	@.venv/bin/sphinx-build -q -W --keep-going -c docs docs/_build/source docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml
 	@$(PYTHON) tests/address.py
 
@@ -31,7 +36,7 @@ wheel: .venv/bin/python  # dist/colorlab-*.whl, to be uploaded beside a final no
 	@.venv/bin/python -m pip wheel -q --disable-pip-version-check --no-deps -w dist .
 
 clean:
-	rm -rf .venv .venv-lowest demo labs slides build dist *.egg-info
+	rm -rf .venv .venv-lowest demo labs slides docs/_build build dist *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colorlab needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
@@ -45,6 +50,11 @@ clean:
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
 	$(PIP) -e '.[heic,icc,onnx,perceptual,study,teaching,dev]'
+	@touch $@ .venv/demo
+
+.venv/docs: .venv/bin/python $(MADE_FROM)
+	@echo "installing colorlab and what its site needs into .venv (once, a few minutes) ..."
+	$(PIP) -e '.[docs]'
 	@touch $@ .venv/demo
 
 .venv-lowest/dev: $(MADE_FROM)

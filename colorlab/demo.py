@@ -51,7 +51,10 @@ from .training import default_device, train
 
 # %% ../nbs/extras/56_demo.ipynb #8901387a
 def demo_recipe() -> dict:  # of `train`
-    "A U-Net over EfficientNet-Lite0, L1, one cycle; size and epochs are those of a fast machine."
+    """A U-Net over EfficientNet-Lite0, L1, one cycle; size and epochs are those of a fast machine.
+
+    On the validation photos ab-RMSE was 13.8 with this margin, and 14.6 (75 epochs) with the usual one.
+    """
     return dict(
         arch='colorlab.unet:TimmUNet',
         init='colorlab.unet:lite0_encoder',

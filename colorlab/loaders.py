@@ -290,7 +290,7 @@ def show_batch(
     ctxs=None,  # fastai's; not used
     show: bool = True,  # False: give fastai's (x, y, samples)
     unique: bool = False,  # one photo, as it comes in several epochs
-    height: float = 1.3,  # of a row, in inches
+    height: float = 1.4,  # of a row, in inches
     **kwargs,  # what fastai's own drawing takes; not used
 ):
     "Draw what the network sees, and below it the truth."
@@ -310,7 +310,7 @@ def show_results(
     max_n: int = 9,  # photos
     ctxs=None,  # fastai's; not used
     show: bool = True,  # False: give fastai's (x, y, samples, outs)
-    height: float = 1.3,  # of a row, in inches
+    height: float = 1.4,  # of a row, in inches
     **kwargs,  # what fastai's own drawing takes; not used
 ):
     "Draw what the network sees, what it answers, and the truth."
@@ -321,7 +321,7 @@ def show_results(
 
 # %% ../nbs/03_loaders.ipynb #1a5911e7
 def show_pairs(
-    height: float = 1.3,  # of a row, in inches
+    height: float = 1.4,  # of a row, in inches
     **rows,  # label -> list of `ColorPair`; the row `gray` shows their gray sides, all others their colors
 ):
     "Draw decoded photos in labelled rows; a row without colors is left out."

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import warm
@@ -13,7 +14,7 @@ from PIL import Image
 import colorlab.data as data
 import colorlab.datasets as datasets
 from colorlab.cache import RecordStore, cache_photos
-from colorlab.data import Manifest, make_manifest, scan
+from colorlab.data import Manifest, make_manifest, scan, split_counts, split_groups
 from colorlab.datasets import absolute_source, dataset_folder, find_dataset
 from colorlab.images import BadInput, old_photos_folder, photo_files
 
@@ -348,3 +349,64 @@ def test_old_photographs_have_sources():
     assert sorted(about.file) == photo_files(old_photos_folder())
     assert len(about) == 12 and about.bytes.sum() < 2e6
     assert about.licence.str.match('CC0|PD').all() and about.source_url.str.startswith('http').all()
+
+
+@pytest.mark.parametrize(
+    'wanted, sizes',
+    [
+        ((4,), (1, 1, 2)),
+        ((5,), (1, 1, 3)),
+        ((13,), (1, 2, 10)),
+        ((24,), (2, 3, 19)),
+        ((200, 0.8, 40), (40, 40, 120)),  # a share gives way
+        ((200, 100, 100), (0, 100, 100)),  # nothing is left to test with
+        ((200, 100, 10, 0), (0, 10, 100)),
+    ],
+)
+def test_sizes_of_the_sides(wanted, sizes):
+    assert tuple(split_counts(*wanted).values()) == sizes
+
+
+@pytest.mark.parametrize('wanted', [(1,), (200, 190, 20), (200, 100, 50, 51), (200, 200)])
+def test_sizes_that_cannot_be(wanted):
+    with pytest.raises(BadInput, match='photos cannot give'):
+        split_counts(*wanted)
+
+
+def test_few_groups_and_large_ones():
+    assert set(split_groups(['a', 'b'], 0.5)) == {'train', 'val'}
+    assert sorted(split_groups(['a', 'b', 'c'])) == ['test', 'train', 'val']
+    for n in (2, 3, 5):
+        large = np.repeat(np.arange(n), 10)
+        split = pd.Series(split_groups(large)).groupby(large).unique()
+        assert split.str.len().max() == 1 and split.str[0].nunique() == min(n, 3)
+    with pytest.raises(BadInput):
+        split_groups(['a'])
+    with pytest.raises(BadInput, match='no group is small enough'):
+        split_groups(['a', 'a', 'b'], 1, 1)
+
+
+def test_labels_and_the_seed():
+    fruit = np.repeat(['apple', 'lemon', 'plum'], [50, 30, 20])
+    files = [f'{label}/{i}.jpg' for i, label in enumerate(fruit)]
+    shares = pd.crosstab(fruit, split_groups(files, labels=fruit))
+    assert shares.test.tolist() == shares.val.tolist() == [5, 3, 2]
+    pairs = [f'pair{i // 2}' for i in range(200)]
+    assert (split_groups(pairs, seed=1) != split_groups(pairs)).any()
+
+
+@pytest.mark.parametrize('text, why', [('file,split\n"torn', 'not a readable'), ('name\nx', 'lists no photos')])
+def test_a_list_that_is_none(photos, text, why):
+    (photos / 'a.csv').write_text(text)
+    with pytest.raises(BadInput, match=why):
+        make_manifest(photos, listing=photos / 'a.csv')
+    with pytest.raises(BadInput, match='no such listing'):
+        make_manifest(photos, listing=photos / 'd.csv')
+    with pytest.raises(BadInput, match='"unused"'):
+        make_manifest(photos).subset('unused')
+
+
+def test_nothing_with_color(tmp_path):
+    blank(tmp_path / 'gray' / 'g.png', None)
+    with pytest.raises(BadInput, match='none of its 1'):
+        make_manifest(tmp_path / 'gray')

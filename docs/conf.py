@@ -32,7 +32,8 @@ myst_heading_anchors = 4
 # the reference
 autoapi_dirs = [str(build / 'modules' / cfg['lib_path'])]
 autoapi_root = 'api'
-autoapi_options = ['members', 'undoc-members', 'show-module-summary']
+autoapi_template_dir = str(build.parent / 'templates')
+autoapi_options = ['members', 'undoc-members']
 autoapi_member_order = 'bysource'
 autoapi_own_page_level = 'module'
 autoapi_add_toctree_entry = False
@@ -54,15 +55,14 @@ html_theme_options = {
     'use_repository_button': True,
     'use_download_button': False,
     'show_toc_level': 2,
-    'pygments_light_style': 'a11y-high-contrast-light',
-    'pygments_dark_style': 'a11y-high-contrast-dark',
 }
 html_math_renderer = 'mathml'
 
 
 def math(translator, node):
     "A formula as MathML, which browsers draw themselves: nothing is fetched, and brackets grow alone."
-    text = re.sub(r'\\[bB]ig+[lr]?(?![a-zA-Z])', '', node.astext()).replace('°', r'^\circ')
+    text = re.sub(r'\\[bB]ig+[lr]?(?![a-zA-Z])', '', node.astext())
+    text = text.replace('°', r'^\circ').replace(r'\dots', r'\ldots')
     try:
         translator.body.append(tex2mathml(text, as_block=node.tagname == 'math_block'))
     except MathError as e:
@@ -72,3 +72,4 @@ def math(translator, node):
 
 def setup(app):
     app.add_html_math_renderer('mathml', (math, None), (math, None))
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -12,6 +12,7 @@ from reference import cfg, front, package, readable, root, whole_name
 
 nbs = root / cfg['nbs_path']
 build = root / 'docs' / '_build'
+PICTURES = '.jpg', '.png', '.svg'
 
 PARTS = {  # a folder of nbs: the folder of its pages, their title, what they are
     '.': ('course', 'The course', 'Read from top to bottom. Each lesson stands on the ones above.'),
@@ -41,7 +42,7 @@ def page(
 ) -> str:  # the name of its page, as in `course/cnn`
     "Where a document stands on the site."
     folder = path.relative_to(nbs).parent.as_posix()
-    name = re.sub(r'^\d+_', '', path.stem)
+    name = 'index' if path.stem == 'README' else re.sub(r'^\d+_', '', path.stem)
     if folder == '.' and path.suffix == '.md':
         return name
     first, *more = folder.split('/')
@@ -64,8 +65,10 @@ def target(
     place = (path.parent / name).resolve()
     if place.is_relative_to(nbs) and place.is_file() and place.suffix in ('.ipynb', '.md'):
         return f'/{page(place)}{place.suffix}{anchor}'
-    if place.is_relative_to(nbs) and place.suffix in ('.jpg', '.png', '.svg'):
+    if place.is_relative_to(nbs) and place.suffix in PICTURES:
         return f'/{place.relative_to(nbs)}'
+    if place.parent == nbs and place.name in PARTS:
+        return f'/{PARTS[place.name][0]}/index.md'
     return blob(place) + anchor if place.exists() else link
 
 
@@ -109,6 +112,9 @@ def for_site(
 # notebooks
 
 
+MARKS = re.compile(r'^ *### (?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS)\n?', re.M)  # of nbgrader, in the solutions
+
+
 def without_directives(source: str) -> str:
     "The code that a reader sees: nothing of a hidden cell, and no directive of nbdev."
     hidden = re.search(r'^#\|\s*hide\s*$', source, re.M)
@@ -147,7 +153,7 @@ def tags(source: str) -> list:
 
 def for_site_cell(cell: dict, path: Path) -> dict:
     "A cell as the site shows it."
-    source = ''.join(cell['source'])
+    source = MARKS.sub('', ''.join(cell['source']))
     if cell['cell_type'] == 'code':
         return cell | {'source': without_directives(source), 'metadata': {'tags': tags(source)}}
     return cell | {'source': for_site(source, path)}
@@ -187,9 +193,10 @@ def inside(part: str) -> list:
 
 
 def overview(part: str) -> str:
-    "The page that lists what a part holds."
+    "The page that lists what a part holds, or the README of its folder."
     _, title, about = PARTS[part]
-    told = {path: heading_and_summary(path) for path in inside(part)}
+    readme = nbs / part / 'README.md'
+    told = {path: heading_and_summary(path) for path in inside(part) if path != readme}
     short = {path: heading.split(':')[0] for path, (heading, _) in told.items()}
     rows, entries = [], []
     for path, (heading, summary) in told.items():
@@ -198,7 +205,8 @@ def overview(part: str) -> str:
         number = ''.join(re.findall(r'^\d+(?=_)', path.stem))
         entries.append(f'{number} {name} </{page(path)}>'.strip())
     listing = '\n'.join(rows)
-    return f'# {title}\n\n{about}\n\n::::{{container}} listing\n{listing}\n::::\n' + toctree(entries)
+    text = f'# {title}\n\n{about}\n\n::::{{container}} listing\n{listing}\n::::\n'
+    return (for_site(readme.read_text(encoding='utf-8'), readme) if readme.exists() else text) + toctree(entries)
 
 
 def front_page() -> str:
@@ -212,10 +220,9 @@ def pages() -> dict:
     "Every page that is no notebook: its name, and its text."
     texts = {page(p): for_site(p.read_text(encoding='utf-8'), p) for p in documents() if p.suffix == '.md'}
     look_up = [name for name in texts if '/' not in name]
-    texts |= {f'{PARTS[part][0]}/index': overview(part) for part in PARTS if inside(part)}
-    parts = [name for name in texts if name.endswith('/index')]
-    look_up = toctree([*look_up, f'api/{package.name}/index'], 'Look up')
-    return texts | {'index': front_page() + toctree(parts, 'Learn') + look_up}
+    overviews = {f'{PARTS[part][0]}/index': overview(part) for part in PARTS if inside(part)}
+    look_up = toctree([*look_up, f'Reference <api/{package.name}/index>'], 'Look up')
+    return texts | overviews | {'index': front_page() + toctree(list(overviews), 'Learn') + look_up}
 
 
 def write(path: Path, text: str):
@@ -237,7 +244,9 @@ def prepare():
     files[modules / '__init__.py'] = front()
     for path, text in files.items():
         write(path, text)
-    shutil.copytree(nbs / 'images', source / 'images', dirs_exist_ok=True)
+    for path in (p for p in nbs.rglob('*') if p.suffix in PICTURES):
+        (source / path.relative_to(nbs)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, source / path.relative_to(nbs))
     for path in [*source.rglob('*.ipynb'), *source.rglob('*.md'), *modules.glob('*.py')]:
         if path not in files:
             path.unlink()

@@ -44,7 +44,7 @@ def rst(text: str) -> str:
         if not (code := match['code']):
             return '\\' + match[0]
         marked = f':py:obj:`{code} <{whole_name(code)}>`' if whole_name(code) else f'``{code}``'
-        return '\\ ' * bool(match['before']) + marked + '\\ ' * bool(match['after'])
+        return '\\ ' * (match['before'] is not None) + marked + '\\ ' * (match['after'] is not None)
 
     return re.sub(r'(?P<before>(?<=\w))?`(?P<code>[^`]+)`(?P<after>(?=\w))?|[*|\\]|_(?=\W|$)', one, text)
 
@@ -115,6 +115,7 @@ def document(node: ast.AST, value, comments: dict):
     if isinstance(node, ast.ClassDef):
         if fields(node) and not init(node):  # what a data class makes of its fields
             listed = ', '.join(ast.unparse(f) for f in fields(node))
+            listed = re.sub(r'field\(default_factory=([\w.]+)\)', r'\1()', listed)
             node.body += ast.parse(f'def __init__(self, {listed}): ...').body
         node.body = [n for n in node.body if isinstance(n, ast.Expr | ast.FunctionDef)]
         for method in node.body[1:]:

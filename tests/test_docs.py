@@ -19,8 +19,8 @@ def test_every_notebook_and_text_is_in_one_table_of_contents():
     pages = prepare.pages()
     contents = [text for page in pages.values() for text in re.findall(r'```{toctree}\n(.*?)```', page, re.S)]
     listed = re.findall(r'^(?:.*<)?/?([\w/]+)>?$', re.sub(r'^:.*$', '', '\n'.join(contents), flags=re.M), re.M)
-    expected = [prepare.page(p) for p in prepare.documents()]
-    expected += [name for name in pages if name.endswith('/index')] + ['api/colorlab/index']
+    expected = {prepare.page(p) for p in prepare.documents()} | {'api/colorlab/index'}
+    expected |= {name for name in pages if name.endswith('/index')}
     assert sorted(listed) == sorted(expected)
 
 

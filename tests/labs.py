@@ -90,11 +90,11 @@ def with_marks(cell, name: str):
 
 def lab_notebook(name: str, lab: Lab):
     "The teacher's notebook of a lab."
-    cells = []
+    cells, installs = [], []
     for lesson, numbers in lab.exercises.items():
         parts = exercises(nbformat.read(solution_of(lesson), as_version=4))
         setup = [c for c in parts[0] if c.cell_type == 'code']
-        install = next(c.source for c in setup if SKIPPED in c.source).split('!')[1]
+        installs.append(next(c.source for c in setup if SKIPPED in c.source).split('!')[1])
         chosen = [c for c in setup if SKIPPED not in c.source] + [c for n in numbers for c in parts[n]]
         cells.append(new_markdown_cell(f'# Lesson `{lesson}`', id=f'{name}-{lesson}'))
         cells += [with_marks(cell, f'{name}-{lesson}-{i:02}') for i, cell in enumerate(chosen)]
@@ -104,7 +104,8 @@ def lab_notebook(name: str, lab: Lab):
     )
     text += f'it is right. No exercise needs an earlier one. {total} points.'
     first = [new_markdown_cell(text, id=f'{name}-title')]
-    first.append(new_code_cell(INSTALL.strip().format(pip=install), id=f'{name}-install'))
+    install = INSTALL.strip().format(pip=max(installs, key=len))  # with the extras that one of the lessons needs
+    first.append(new_code_cell(install, id=f'{name}-install'))
     kernel = dict(display_name='Python 3', language='python', name='python3')
     return new_notebook(cells=first + cells, metadata=dict(kernelspec=kernel))
 

@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['PEAKS', 'BASELINES', 'to_float64', 'psnr', 'guess_peak', 'check_range', 'ab_rmse', 'colorfulness', 'score',
-           'baselines', 'mean_ab', 'upsample_bicubic', 'space_baselines']
+           'baselines', 'mean_ab', 'upsample_bicubic', 'space_baselines', 'course_scores', 'course_table',
+           'show_course']
 
 # %% ../nbs/04_metrics.ipynb #0dc7c315
 import math
+from importlib.resources import files
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from .images import BadInput
+from .images import BadInput, open_photo, show_strip
 from .lab import AB_MAX, Space, lab_to_rgb, rgb_to_lab
 
 # %% ../nbs/04_metrics.ipynb #91979272
@@ -160,3 +162,38 @@ def space_baselines(
     if space.scale > 1:
         return {'bicubic': space.merge(x, upsample_bicubic(x, space.scale))}
     return baselines(space.merge(x, y), mean_ab, seed)
+
+# %% ../nbs/04_metrics.ipynb #99ff8578
+def course_scores(
+    last: str,  # the last method wanted, such as 'CNN'
+) -> pd.DataFrame:  # method, file, psnr, ab_rmse, colorfulness: a row a method and photo
+    "What the methods of the course score on the test photos of the sample, up to one of them."
+    with (files('colorlab.assets') / 'course.csv').open(encoding='utf-8') as file:
+        scores = pd.read_csv(file)
+    methods = [*scores.method.unique()]
+    if last not in methods:
+        raise BadInput(f'{last}: is no method of the course; choose from {", ".join(methods)}')
+    return scores[scores.method.isin(methods[: methods.index(last) + 1])]
+
+
+def course_table(
+    last: str,  # see `course_scores`
+) -> pd.DataFrame:  # psnr (dB), ab_rmse (Lab units), colorfulness; a row a method
+    "The table of the course: means over the test photos."
+    return course_scores(last).groupby('method', sort=False).mean(numeric_only=True)
+
+# %% ../nbs/04_metrics.ipynb #a3e3d5f4
+def show_course(
+    *methods,  # names in the table of the course
+):  # the matplotlib figure
+    "Six of the test photos: gray, as some methods color them, and the truth."
+    sheet = open_photo(files('colorlab.assets') / 'course.jpg')  # a row for each method, the truth below
+    names = [*course_table('pix2pix').index.difference(BASELINES, sort=False), 'truth']
+    side = sheet.width // 6
+
+    def row(name):
+        top = side * names.index(name)
+        return [sheet.crop((left, top, left + side, top + side)) for left in range(0, sheet.width, side)]
+
+    shown = {'gray': [img.convert('L') for img in row('truth')]} | {name: row(name) for name in (*methods, 'truth')}
+    return show_strip(*shown.values(), row_titles=[*shown], height=1.4)

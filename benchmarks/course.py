@@ -1,0 +1,65 @@
+"""The table of the course: the network of each lesson, trained alike on the sample's photos.
+
+python benchmarks/course.py FOLDER          # about half an hour on one core; interrupted, it goes on
+Writes colorlab/assets/course.csv (a row a method and test photo) and course.jpg (six test photos, a row a method).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from colorlab.compare import compare_systems
+from colorlab.data import make_manifest
+from colorlab.demo import machine_name
+from colorlab.lab import SPACES
+from colorlab.models import load_model
+from colorlab.scoring import to_bytes
+from colorlab.tournament import Budget, System, plan_stages
+from colorlab.tournament_scores import baseline_scores, predict_rgb, read_scores, system_scores, test_sets
+
+SIZE, SECONDS, SEED = 128, 300, 1
+METHODS = {
+    'CNN': System('cnn', 'none'),
+    'Koala': System('koala', 'none'),
+    'U-Net': System('unet', 'none'),
+    'pretrained U-Net': System('lite0-unet', 'none'),
+    'Lab GAN': System('lite0-unet', 'deep-cnn'),
+    'pix2pix': System('lite0-unet', 'patch'),
+}
+COLUMNS = ['method', 'file', 'psnr', 'ab_rmse', 'colorfulness']
+
+
+def final_model(system, out):
+    name = plan_stages([system], [SEED])[-1].name
+    model, header = load_model(out / 'runs' / name / '1.safetensors')
+    return model.eval(), SPACES[header['space']]
+
+
+def main(out):
+    systems = [*METHODS.values()]
+    compare_systems('sample', out, systems, Budget(SECONDS), [SEED], size=SIZE, perceptual=False)
+    assets = Path(__file__).parents[1] / 'colorlab' / 'assets'
+    manifest = make_manifest('sample')
+    sets = test_sets(manifest, SIZE)
+    scores = read_scores(systems, [SEED], out)
+    tables = [baseline_scores(manifest, sets)]
+    tables += [system_scores(s, [SEED], scores).assign(method=name) for name, s in METHODS.items()]
+    pd.concat(tables)[COLUMNS].round(3).to_csv(assets / 'course.csv', index=False)
+    files, truth = sets['test']
+    chosen = np.random.default_rng(7).permutation(sorted(files))[:6]
+    six = truth[[files.index(file) for file in chosen]]
+    rows = [predict_rgb(*final_model(system, out), six) for system in METHODS.values()] + [six / 255]
+    sheet = torch.cat([torch.cat([*row], 2) for row in rows], 1)
+    Image.fromarray(to_bytes(sheet).permute(1, 2, 0).numpy()).save(assets / 'course.jpg', quality=90, subsampling=0)
+    photos = len(manifest.subset('train'))
+    print(
+        f'{machine_name()}; {photos} photos, {SIZE} px, {SECONDS} s each, seed {SEED}; six photos: {", ".join(chosen)}'
+    )
+
+
+if __name__ == '__main__':
+    main(Path(sys.argv[1]))

@@ -47,7 +47,8 @@ def sentences(text: str) -> list:
     "The sentences of a piece of prose, without headings, formulas, lists and tables."
     text = re.sub(r'\$\$.*?\$\$', '', text, flags=re.S)
     prose = [p for p in text.split('\n\n') if p.strip() and not re.match(r'\s*(#|[-*>|] |\d\.)', p)]
-    return [s for p in prose for s in re.split(r'(?<=[.?!:])\s+(?=[A-Z*`"(])', p.strip())]
+    found = [s for p in prose for s in re.split(r'(?<=[.?!:])\s+(?=[A-Z*`"(])', p.strip())]
+    return [s if s.count('*') % 2 == 0 else s.strip('*') for s in found]  # italics may span sentences
 
 
 def picture_of(cells: list) -> tuple:

@@ -148,7 +148,7 @@ def plot_hue_errors(
             ratio = colors[f'error_{hue}'] / colors[f'gray_{hue}']
             ax.plot(colors.epoch, ratio, color=hue_to_hex(i), label=hue, marker='o' if len(colors) < 3 else None)
     ax.axhline(1, ls=':', color='0.5')
-    ax.set(title='error at each hue of the truth', xlabel='epoch', ylabel='in that of a gray picture')
+    ax.set(title='error at each hue of the truth', xlabel='epoch', ylabel='share of the error of gray')
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(frameon=False, fontsize=8, loc='center left', bbox_to_anchor=(1, 0.5))
     ax.spines[['top', 'right']].set_visible(False)

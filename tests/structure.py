@@ -154,6 +154,8 @@ def test_readme_has_a_badge_for_every_notebook_and_two_commands():
     assert cfg['git_url'] == f'https://github.com/{user}/{repo}'
     for path in all_notebooks:
         where = path.relative_to(root).as_posix()
+        title = cells(path, 'markdown')[0].splitlines()[0].removeprefix('# ')
+        assert f'[{title}]({where})' in readme, f'README: the title of {where} is {title}'
         assert f'https://colab.research.google.com/github/{user}/{repo}/blob/{branch}/{where}' in readme, where
     assert set(re.findall(r'colab\.research\.google\.com/github/\S+?\.ipynb', readme)) == {
         f'colab.research.google.com/github/{user}/{repo}/blob/{branch}/{p.relative_to(root).as_posix()}'

@@ -9,13 +9,12 @@ __all__ = ['PEAKS', 'BASELINES', 'to_float64', 'psnr', 'guess_peak', 'check_rang
 
 # %% ../nbs/04_metrics.ipynb #0dc7c315
 import math
-from importlib.resources import files
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from .images import BadInput, open_photo, show_strip
+from .images import BadInput, assets_folder, open_photo, show_strip
 from .lab import AB_MAX, Space, lab_to_rgb, rgb_to_lab
 
 # %% ../nbs/04_metrics.ipynb #91979272
@@ -168,8 +167,7 @@ def course_scores(
     last: str,  # the last method wanted, such as 'CNN'
 ) -> pd.DataFrame:  # method, file, psnr, ab_rmse, colorfulness: a row a method and photo
     "What the methods of the course score on the test photos of the sample, up to one of them."
-    with (files('colorlab.assets') / 'course.csv').open(encoding='utf-8') as file:
-        scores = pd.read_csv(file)
+    scores = pd.read_csv(assets_folder() / 'course.csv')
     methods = [*scores.method.unique()]
     if last not in methods:
         raise BadInput(f'{last}: is no method of the course; choose from {", ".join(methods)}')
@@ -187,7 +185,7 @@ def show_course(
     *methods,  # names in the table of the course
 ):  # the matplotlib figure
     "Six of the test photos: gray, as some methods color them, and the truth."
-    sheet = open_photo(files('colorlab.assets') / 'course.jpg')  # a row for each method, the truth below
+    sheet = open_photo(assets_folder() / 'course.jpg')  # a row for each method, the truth below
     names = [*course_table('pix2pix').index.difference(BASELINES, sort=False), 'truth']
     side = sheet.width // 6
 

@@ -12,7 +12,6 @@ __all__ = ['LITE0_ENCODER', 'NETWORKS', 'DEFAULT_CALLBACKS', 'SHIPPED_LESSONS', 
 import os
 import shutil
 from fnmatch import fnmatch
-from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from fastcore.foundation import L
 from fastcore.meta import delegates
 from torch.utils.flop_counter import FlopCounterMode
 
-from .images import BadInput, photo_files, sample_folder
+from .images import BadInput, assets_folder, photo_files, sample_folder
 from .lab import SPACES
 from .learner import find_class, network_learner, space_args
 from .models import create_model, predict, resolve
@@ -111,8 +110,7 @@ SHIPPED_LESSONS = dict(lite='lite', sr2='superres', sr4='superres')  # model in 
 
 def shipped_models() -> list[str]:
     "Names of the models that come with the package."
-    assets = Path(find_spec('colorlab').origin).parent / 'assets'
-    return sorted(file.stem for file in assets.glob('*.safetensors'))
+    return sorted(file.stem for file in assets_folder().glob('*.safetensors'))
 
 
 class ModelEntry(NamedTuple):

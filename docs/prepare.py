@@ -81,7 +81,7 @@ MARKDOWN = re.compile(
     r'(?P<fence>^(?P<ticks>```+).*?^(?P=ticks)`*$)'
     r'|(?P<link>\[(?P<label>[^\]\n]*)\]\((?P<where>[^()\s]+)\))'
     r'|(?P<heading>^#+ [^\[\n]*$)'
-    r'|(?P<lesson>\b[Ll]essons? `\w+`(?:(?:, | and | or |, and )`\w+`)*)'
+    r'|(?P<lesson>\b(?:[Ll]esson|[Nn]otebook)s? `\w+`(?:(?:, | and | or |, and )`\w+`)*)'
     r'|`(?P<code>[^`\n]+)`',
     re.M | re.S,
 )

@@ -12,7 +12,7 @@ from conftest import sample
 from PIL import Image
 
 from colorlab import Colorizer, Hint
-from colorlab.images import BadInput, open_photo
+from colorlab.images import BadInput, assets_folder, open_photo
 from colorlab.inputs import parse_hint
 from colorlab.lab import rgb_to_lightness
 
@@ -165,7 +165,7 @@ def test_a_model_file_is_hashed_once(name, device, tmp_path, monkeypatch):
     once = backends.file_sha256
     monkeypatch.setattr(backends, 'file_sha256', lambda file: hashed.append(file.name) or once(file))
     if name != 'lite':
-        name = shutil.copy(backends.assets_folder() / 'lite.safetensors', tmp_path / name)
+        name = shutil.copy(assets_folder() / 'lite.safetensors', tmp_path / name)
     Colorizer.from_pretrained(name, device=device)
     assert hashed and len(hashed) == len(set(hashed))
 

@@ -22,7 +22,7 @@ from torch import nn
 from .images import BadInput, atomic_write
 from .lab import SPACES
 
-# %% ../nbs/05_models.ipynb #f7a0b102
+# %% ../nbs/05_models.ipynb #76dd1e37
 RENAMED = {  # how older versions called what settings may name -> where it is now
     'colorlab.learner:Average': 'colorlab.callbacks:EMA',
     'colorlab.lite:Hinting': 'colorlab.augment:SimulatedHints',
@@ -32,7 +32,7 @@ RENAMED = {  # how older versions called what settings may name -> where it is n
     'colorlab.lite:Teaching': 'colorlab.lite:Distillation',
 }
 
-
+# %% ../nbs/05_models.ipynb #f7a0b102
 def resolve(
     address: str,  # "module:name", as in "colorlab.cnn:CNN"
     classes=(),  # further classes, known by their name alone

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SRGB', 'SAVE_OPTIONS', 'DISK_ERRORS', 'Photo', 'open_profile', 'is_srgb', 'to_srgb', 'is_high_bit_depth',
-           'apply_orientation', 'check_pixels', 'writable_format', 'check_one_page', 'split_alpha', 'srgb_and_alpha',
-           'decode_photo', 'load_pixels', 'decode_unidentified', 'gray_to_srgb', 'high_bit_depth_to_srgb',
-           'decode_deep', 'read_photo', 'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo',
-           'storable_metadata', 'write_errors', 'write_photo']
+           'apply_orientation', 'writable_format', 'check_one_page', 'split_alpha', 'srgb_and_alpha', 'decode_photo',
+           'load_pixels', 'decode_unidentified', 'gray_to_srgb', 'high_bit_depth_to_srgb', 'decode_deep', 'read_photo',
+           'encode_8bit', 'encode_deep_png', 'encode_deep_tiff', 'encode_photo', 'storable_metadata', 'write_errors',
+           'write_photo']
 
 # %% ../nbs/extras/45_photo.ipynb #517a9485
 # long: one import a line
@@ -23,11 +23,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
-from .images import EXIF_ORIENTATION, BadInput, atomic_write, image_errors
+from .formats import EXIF_ORIENTATION, MAX_PIXELS, BadInput, check_pixels, identify_image, image_errors
+from .images import atomic_write
 from colorlab.metadata import (
-    MAX_PIXELS,
     add_provenance,
-    identify_image,
     image_metadata,
     insert_png_chunks,
     metadata_forms,
@@ -111,17 +110,6 @@ def apply_orientation(
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
-
-# %% ../nbs/extras/45_photo.ipynb #a4de0889
-def check_pixels(
-    size: tuple[int, int],  # width and height
-    max_pixels: int,  # width × height
-):
-    "`BadInput` if a picture is larger than allowed."
-    n = size[0] * size[1]
-    if n > max_pixels:
-        large = f'holds {n / 1e6:.0f} megapixels, more than the {max_pixels / 1e6:.0f} allowed'
-        raise BadInput(f'{large}: raise `max_pixels` if it is really a photo')
 
 # %% ../nbs/extras/45_photo.ipynb #417535e3
 SAVE_OPTIONS = {

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['HISTOGRAM_BINS', 'HISTOGRAM_ROWS', 'MIN_HUE_CHROMA', 'degrees_hue', 'chroma_weight', 'hue_tolerance', 'mean_hue',
-           'delta_e2000', 'ciede2000', 'window_means', 'ssim', 'colorfulness_abs', 'bin_indices', 'error_histograms',
-           'PerceptualMetric', 'lpips', 'st_lpips', 'inception', 'lite0_features', 'MetricChoice', 'AvailableMetrics',
-           'unavailable', 'first_available', 'perceptual_metrics', 'MeanStd', 'kernel_distance', 'set_distance',
-           'frechet_distance']
+           'delta_e2000', 'ciede2000', 'window_means', 'ssim', 'colorfulness_abs', 'PerceptualMetric', 'lpips',
+           'st_lpips', 'MetricChoice', 'unavailable', 'first_available', 'MeanStd', 'kernel_distance', 'set_distance',
+           'frechet_distance', 'inception', 'lite0_features', 'AvailableMetrics', 'perceptual_metrics', 'bin_indices',
+           'error_histograms']
 
 # %% ../nbs/12_perceptual.ipynb #776726ff
 import contextlib
@@ -121,43 +121,6 @@ def colorfulness_abs(
     mean = (rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2).sqrt()
     return (std + 0.3 * mean).cpu()
 
-# %% ../nbs/12_perceptual.ipynb #e0ad9d89
-HISTOGRAM_BINS = dict(hue=12, chroma=8, lightness=8)  # bins of 30°, of 12 units of Lab, of 12.5
-HISTOGRAM_ROWS = 'pixels', 'error', 'gray', 'product'  # sums over pixels: of 1, and of squares and products of ab
-MIN_HUE_CHROMA = 6  # units of Lab; pixels with less are nearly neutral, and have no hue to speak of
-
-
-def bin_indices(
-    lab: torch.Tensor,  # (3, H, W)
-) -> dict:  # name of a histogram -> integers (H, W)
-    "Which bin of hue, chroma and lightness each pixel belongs to."
-    L, a, b = lab
-    hue = (degrees_hue(a, b) / 30).round().long() % 12
-    chroma = (torch.hypot(a, b) / 12).long().clip(0, 7)
-    lightness = (L / 12.5).long().clip(0, 7)
-    return dict(hue=hue, chroma=chroma, lightness=lightness)
-
-# %% ../nbs/12_perceptual.ipynb #7d1f24b3
-def error_histograms(
-    pred_lab: torch.Tensor,  # (3, H, W)
-    targ_lab: torch.Tensor,  # (3, H, W)
-) -> dict:  # for each of `HISTOGRAM_BINS`: `HISTOGRAM_ROWS`; and joint_chroma: 16×16 counts
-    "Where color is lost, as sums that can be added up over pictures."
-    pred, targ = pred_lab[1:].flatten(1), targ_lab[1:].flatten(1)
-    targ_chroma, pred_chroma = torch.hypot(*targ), torch.hypot(*pred)
-    error, gray, product = (pred - targ).square().mean(0), targ.square().mean(0), (pred * targ).mean(0)
-    rows = torch.stack([torch.ones_like(error), error, gray, product])
-    histograms = {}
-    for name, index in bin_indices(targ_lab).items():
-        used = (targ_chroma >= (MIN_HUE_CHROMA if name == 'hue' else 0)).nonzero()[:, 0]
-        index = index.flatten()[used]
-        sums = [torch.bincount(index, row.double(), HISTOGRAM_BINS[name]) for row in rows[:, used]]
-        histograms[name] = torch.stack(sums).cpu().numpy().round(3)
-    shown = (targ_chroma < 96) & (pred_chroma < 96)
-    cell = (targ_chroma / 6).long() * 16 + (pred_chroma / 6).long()
-    joint = torch.bincount(cell[shown], minlength=256).reshape(16, 16)
-    return histograms | dict(joint_chroma=joint.cpu().numpy())
-
 # %% ../nbs/12_perceptual.ipynb #31474c30
 @dataclass
 class PerceptualMetric:
@@ -188,46 +151,11 @@ def st_lpips(device='cpu') -> PerceptualMetric:
 
     return PerceptualMetric('ST-LPIPS', distances, 32, device)
 
-# %% ../nbs/12_perceptual.ipynb #baad64d8
-def inception(device='cpu') -> PerceptualMetric:
-    "The features of KID and FID, from torch-fidelity; downloads weights."
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    net = NoTrainInceptionV3(name='inception-v3-compat', features_list=['2048']).eval().to(device)
-    return PerceptualMetric('KID', lambda rgb: net(rgb), device=device)
-
-
-def lite0_features(device='cpu') -> PerceptualMetric:
-    "EfficientNet-Lite0 without its last layer; weights from a package."
-    import timm
-    import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
-
-    from colorlab.koala import lite0_weights
-
-    net = timm.create_model('tf_efficientnet_lite0')
-    net.load_state_dict(lite0_weights())
-    net.reset_classifier(0)
-    net.eval().to(device)
-
-    def features(rgb):
-        x = F.interpolate(rgb.float(), size=224, mode='bicubic', antialias=True)
-        return net((x - 127) / 128)
-
-    return PerceptualMetric('KD-Lite0', features, device=device)
-
 # %% ../nbs/12_perceptual.ipynb #ce4b05e0
 class MetricChoice(NamedTuple):
     "The result of `first_available`."
 
     metric: PerceptualMetric | None
-    notes: list  # a line for each metric that is missing
-
-
-class AvailableMetrics(NamedTuple):
-    "The result of `perceptual_metrics`."
-
-    pair_metric: PerceptualMetric | None  # compares a prediction with its truth
-    set_metric: PerceptualMetric | None  # gives features, to compare sets of pictures
     notes: list  # a line for each metric that is missing
 
 # %% ../nbs/12_perceptual.ipynb #e5618b89
@@ -251,15 +179,6 @@ def first_available(
             except (ImportError, OSError, RuntimeError, BadInput) as e:  # no package, no network, no such file
                 notes.append(unavailable(make.__name__, e))
     return MetricChoice(None, notes)
-
-
-def perceptual_metrics(
-    device='cpu',  # where they shall lie
-) -> AvailableMetrics:
-    "The best perceptual metrics that are available on this machine."
-    pairs = first_available(lpips, st_lpips, device=device)
-    sets = first_available(inception, lite0_features, device=device)
-    return AvailableMetrics(pairs.metric, sets.metric, pairs.notes + sets.notes)
 
 # %% ../nbs/12_perceptual.ipynb #9f6c6764
 class MeanStd(NamedTuple):
@@ -299,11 +218,14 @@ def set_distance(
     device='cpu',  # where it is computed
 ) -> MeanStd:
     "`kernel_distance` between predictions and the truths of other photos; `BadInput` for fewer than 100 pictures."
+    n = min(len(fake), len(real))
+    if n < 100:
+        raise BadInput(f'the kernel distance of {n} pictures would be noise: give 100 or more')
     first = kernel_distance(fake[0::2], real[1::2], device)
     second = kernel_distance(fake[1::2], real[0::2], device)
     return MeanStd((first.mean + second.mean) / 2, (first.std + second.std) / 2)
 
-
+# %% ../nbs/12_perceptual.ipynb #dc0c9f54
 def frechet_distance(
     fake,  # features of Inception, (N, D)
     real,  # the same of photos, (M, D)
@@ -320,3 +242,84 @@ def frechet_distance(
     metric.update(torch.as_tensor(real), real=True)
     metric.update(torch.as_tensor(fake), real=False)
     return metric.compute().item()
+
+# %% ../nbs/12_perceptual.ipynb #baad64d8
+def inception(device='cpu') -> PerceptualMetric:
+    "The features of KID and FID, from torch-fidelity; downloads weights."
+    from torchmetrics.image.fid import NoTrainInceptionV3
+
+    net = NoTrainInceptionV3(name='inception-v3-compat', features_list=['2048']).eval().to(device)
+    return PerceptualMetric('KID', lambda rgb: net(rgb), device=device)
+
+
+def lite0_features(device='cpu') -> PerceptualMetric:
+    "EfficientNet-Lite0 without its last layer; weights from a package."
+    import timm
+    import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
+
+    from colorlab.koala import lite0_weights
+
+    net = timm.create_model('tf_efficientnet_lite0')
+    net.load_state_dict(lite0_weights())
+    net.reset_classifier(0)
+    net.eval().to(device)
+
+    def features(rgb):
+        x = F.interpolate(rgb.float(), size=224, mode='bicubic', antialias=True)
+        return net((x - 127) / 128)
+
+    return PerceptualMetric('KD-Lite0', features, device=device)
+
+# %% ../nbs/12_perceptual.ipynb #296a01b5
+class AvailableMetrics(NamedTuple):
+    "The result of `perceptual_metrics`."
+
+    pair_metric: PerceptualMetric | None  # compares a prediction with its truth
+    set_metric: PerceptualMetric | None  # gives features, to compare sets of pictures
+    notes: list  # a line for each metric that is missing
+
+
+def perceptual_metrics(
+    device='cpu',  # where they shall lie
+) -> AvailableMetrics:
+    "The best perceptual metrics that are available on this machine."
+    pairs = first_available(lpips, st_lpips, device=device)
+    sets = first_available(inception, lite0_features, device=device)
+    return AvailableMetrics(pairs.metric, sets.metric, pairs.notes + sets.notes)
+
+# %% ../nbs/12_perceptual.ipynb #e0ad9d89
+HISTOGRAM_BINS = dict(hue=12, chroma=8, lightness=8)  # bins of 30°, of 12 units of Lab, of 12.5
+HISTOGRAM_ROWS = 'pixels', 'error', 'gray', 'product'  # sums over pixels: of 1, and of squares and products of ab
+MIN_HUE_CHROMA = 6  # units of Lab; pixels with less are nearly neutral, and have no hue to speak of
+
+
+def bin_indices(
+    lab: torch.Tensor,  # (3, H, W)
+) -> dict:  # name of a histogram -> integers (H, W)
+    "Which bin of hue, chroma and lightness each pixel belongs to."
+    L, a, b = lab
+    hue = (degrees_hue(a, b) / 30).round().long() % 12
+    chroma = (torch.hypot(a, b) / 12).long().clip(0, 7)
+    lightness = (L / 12.5).long().clip(0, 7)
+    return dict(hue=hue, chroma=chroma, lightness=lightness)
+
+# %% ../nbs/12_perceptual.ipynb #7d1f24b3
+def error_histograms(
+    pred_lab: torch.Tensor,  # (3, H, W)
+    targ_lab: torch.Tensor,  # (3, H, W)
+) -> dict:  # for each of `HISTOGRAM_BINS`: `HISTOGRAM_ROWS`; and joint_chroma: 16×16 counts
+    "Where color is lost, as sums that can be added up over pictures."
+    pred, targ = pred_lab[1:].flatten(1), targ_lab[1:].flatten(1)
+    targ_chroma, pred_chroma = torch.hypot(*targ), torch.hypot(*pred)
+    error, gray, product = (pred - targ).square().mean(0), targ.square().mean(0), (pred * targ).mean(0)
+    rows = torch.stack([torch.ones_like(error), error, gray, product])
+    histograms = {}
+    for name, index in bin_indices(targ_lab).items():
+        used = (targ_chroma >= (MIN_HUE_CHROMA if name == 'hue' else 0)).nonzero()[:, 0]
+        index = index.flatten()[used]
+        sums = [torch.bincount(index, row.double(), HISTOGRAM_BINS[name]) for row in rows[:, used]]
+        histograms[name] = torch.stack(sums).cpu().numpy().round(3)
+    shown = (targ_chroma < 96) & (pred_chroma < 96)
+    cell = (targ_chroma / 6).long() * 16 + (pred_chroma / 6).long()
+    joint = torch.bincount(cell[shown], minlength=256).reshape(16, 16)
+    return histograms | dict(joint_chroma=joint.cpu().numpy())

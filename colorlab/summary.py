@@ -81,20 +81,20 @@ def verdict_on(
     measure: str = 'psnr',  # one of `MEASURES`
 ) -> Verdict:
     "Whether a method beats another, by how much and how surely; `BadInput` for a name that is not there."
-    sides = scores[scores.method.isin([method, baseline])].pivot(index='file', columns='method', values=measure)
-    missing = [name for name in (method, baseline) if name not in sides]
+    both = scores[scores.method.isin([method, baseline])].pivot(index='file', columns='method', values=measure)
+    missing = [name for name in (method, baseline) if name not in both]
     if missing:
         known = ', '.join(map(str, scores.method.unique()))
         raise BadInput(f'{missing[0]}: has no scores; there are those of {known}')
-    sides = sides[np.isfinite(sides).all(axis=1)]
-    difference = paired_interval(sides[method], sides[baseline])
-    if len(sides) < 2:
+    both = both[np.isfinite(both).all(axis=1)]
+    difference = paired_interval(both[method], both[baseline])
+    if len(both) < 2:
         difference = difference._replace(low=-np.inf, high=np.inf)  # one photo tells nothing
     name, unit, more_is_better = MEASURES[measure]
     words = verdict_words(difference, more_is_better)
     interval = f'{difference.low:+.2f} to {difference.high:+.2f}'
     text = f'{words} {baseline} in {name} ({difference.mean:+.2f}{unit}, 95 % interval {interval})'
-    return Verdict(VERDICT_WORDS[words], difference, len(sides), text)
+    return Verdict(VERDICT_WORDS[words], difference, len(both), text)
 
 # %% ../nbs/13_summary.ipynb #43e91c86
 VERDICT_WORDS = {'beats': 'better', 'loses to': 'worse', 'cannot be told from': 'undecided'}

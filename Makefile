@@ -1,6 +1,8 @@
 # make demo: learn to color on this machine, and look at the result.   make test: everything the project promises.
 PYTHON ?= python3
-PIP = .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
+PIP = .venv/bin/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
+# pip would compile 20,000 files on one core; some are templates of Python 2
+COMPILE = .venv/bin/python -m compileall -q -j 0 .venv/lib > .venv/compile.log 2>&1 || true
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
 .PHONY: demo test test-lowest lessons lab slides docs address wheel clean
@@ -45,16 +47,19 @@ clean:
 .venv/demo: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab into .venv (once, a few minutes) ..."
 	$(PIP) -e .
+	@$(COMPILE)
 	@touch $@
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
 	$(PIP) -e '.[heic,icc,onnx,perceptual,study,teaching,dev]'
+	@$(COMPILE)
 	@touch $@ .venv/demo
 
 .venv/docs: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its site needs into .venv (once, a few minutes) ..."
 	$(PIP) -e '.[docs]'
+	@$(COMPILE)
 	@touch $@ .venv/demo
 
 .venv-lowest/dev: $(MADE_FROM)

@@ -289,11 +289,14 @@ def describe_training(
         found |= dict(settings=settings, steps=steps, minutes=minutes, curves=curves)
     return found
 
-
-def write_demo_report(folder) -> Path:  # the page
+# %% ../nbs/extras/56_demo.ipynb #fd171027
+def write_demo_report(
+    folder,  # of the demo
+    scores: pd.DataFrame | None = None,  # by default those of `color_unseen`, which is called now
+) -> Path:  # the page
     "Score the unseen photos and write `report.html`, one self-contained page, `scores.csv` and `strip.jpg`."
     folder = Path(folder)
-    scores = color_unseen(folder)
+    scores = color_unseen(folder) if scores is None else scores
     with atomic_write(folder / 'scores.csv') as part:
         scores.to_csv(part, index=False)
     photos = demo_pictures(folder, scores[scores.method == 'this network'].reset_index(drop=True))

@@ -1,9 +1,11 @@
 import multiprocessing
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -37,13 +39,13 @@ def own_cache(tmp_path_factory):
     os.environ.setdefault('TQDM_DISABLE', '1')  # as the command does without a terminal; read when tqdm is imported
 
 
-warm = multiprocessing.get_context(
-    'forkserver'
-)  # has imported what most commands import, which takes longer than most of them
-warm.set_forkserver_preload(['colorlab.cli', 'colorlab.training'])
+# A server that has imported what the commands import, which takes longer than most of them, and forks for each.
+warm = multiprocessing.get_context('forkserver')
+own = ['cli', 'training', 'compare', 'demo', 'lite']
+warm.set_forkserver_preload([*(f'colorlab.{name}' for name in own), 'cv2', 'onnxruntime', 'tifffile'])
 
 
-def command(args, where, env, out, err):
+def command(args, where, env, out, err, file_limit):
     "In a process of its own: the command `colorlab`, its output in two files."
     from colorlab.cli import main
 
@@ -51,28 +53,54 @@ def command(args, where, env, out, err):
     os.environ.clear()
     os.environ.update(env)
     for file, descriptor in ((out, 1), (err, 2)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(file, os.O_WRONLY), descriptor)
+    if file_limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     sys.argv = ['colorlab', *args]
     main()
 
 
-def colorlab(*args, check=True, cwd='.', **own):
+class Running:
+    "The command in a process of its own, to be watched and stopped; `file_limit`: no file grows beyond so many bytes."
+
+    def __init__(self, *args, cwd='.', file_limit=None):
+        self.folder = tempfile.TemporaryDirectory()
+        self.args, self.said = [*map(str, args)], [Path(self.folder.name) / 'out', Path(self.folder.name) / 'err']
+        for file in self.said:
+            file.touch()
+        self.process = warm.Process(target=command, args=(self.args, cwd, dict(os.environ), *self.said, file_limit))
+        self.process.start()
+
+    def output(self):
+        "What it has said so far."
+        return self.said[0].read_text()
+
+    def wait_for(self, something):
+        "Until `something()` is true, while it runs."
+        while not something():
+            assert self.process.is_alive(), self.end().stderr
+            time.sleep(0.01)
+
+    def end(self, signal=None):
+        "The finished process, as `subprocess.run` gives it; a signal ends it now."
+        if signal:
+            os.kill(self.process.pid, signal)
+        self.process.join()
+        done = subprocess.CompletedProcess(self.args, self.process.exitcode, *(f.read_text() for f in self.said))
+        self.folder.cleanup()
+        return done
+
+
+def colorlab(*args, check=True, env=None, **options):
     """Run the command as a user would; the finished process.
 
-    With an environment or limits of its `own` it imports everything anew.
+    With an environment of its own it imports everything anew.
     """
-    args = [*map(str, args)]
-    if own:
-        done = subprocess.run(
-            [Path(sys.executable).with_name('colorlab'), *args], capture_output=True, text=True, cwd=cwd, **own
-        )
+    if env:
+        program = Path(sys.executable).with_name('colorlab')
+        done = subprocess.run([program, *map(str, args)], env=env, capture_output=True, text=True, **options)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            said = [Path(folder) / 'out', Path(folder) / 'err']
-            process = warm.Process(target=command, args=(args, cwd, dict(os.environ), *said))
-            process.start()
-            process.join()
-            done = subprocess.CompletedProcess(args, process.exitcode, *(f.read_text() for f in said))
+        done = Running(*args, **options).end()
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done

@@ -3,14 +3,10 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import colorlab
+from conftest import Running, colorlab
 
 from colorlab.cli import app
 from colorlab.compare import compare_systems, report_tournament
@@ -40,14 +36,6 @@ ARGS = [
 ]
 
 
-def start(*args):
-    return subprocess.Popen(
-        [Path(sys.executable).with_name('colorlab'), 'compare', *map(str, args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
 def marks(out):
     return {p.parent.name: p.stat().st_mtime_ns for p in out.rglob('marks.csv')}
 
@@ -61,18 +49,15 @@ def many(photos):  # a split needs 16 photos to train with
 
 def test_killed_it_goes_on_and_two_processes_share_the_work(many, tmp_path):
     out = tmp_path / 'cup'
-    first = start('--data', many, '--out', out, *ARGS)
-    while not marks(out):
-        assert first.poll() is None
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first = Running('compare', '--data', many, '--out', out, *ARGS)
+    first.wait_for(lambda: marks(out))
+    first.end(signal.SIGKILL)
     done = marks(out)
     assert 0 < len(done) < 4
-    two = [start('--data', many, '--out', out, *ARGS) for _ in range(2)]
-    for p in two:
-        _, err = p.communicate()
-        assert p.returncode == 0, err.decode()
+    two = [Running('compare', '--data', many, '--out', out, *ARGS) for _ in range(2)]
+    for running in two:
+        ended = running.end()
+        assert ended.returncode == 0, ended.stderr
     after = marks(out)
     assert len(after) == 4 and {k: after[k] for k in done} == done
     table = pd.read_csv(out / 'test.csv', index_col=0)

@@ -1,21 +1,32 @@
 """The main job, small: learn, be interrupted, go on, color, write the page."""
 
 import signal
-import subprocess
-import sys
-import time
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import colorlab
+from conftest import Running, colorlab
 
 from colorlab import demo
+from colorlab.data import Manifest
 from colorlab.images import BadInput
 from colorlab.planning import MIN_EPOCHS, StepTime, fit_epochs_into
 
 SMALL = '--size', '48', '--epochs', '6', '--no-browser'
+
+
+@pytest.fixture
+def few(monkeypatch):
+    "A page with every sixth of the 66 photos."
+    whole = demo.demo_manifest
+
+    def thinned(folder):
+        manifest = whole(folder)
+        unseen = manifest.subset('test')
+        rest = manifest.table[manifest.table.split != 'test']
+        return Manifest(manifest.folder, pd.concat([rest, unseen.iloc[::6]], ignore_index=True))
+
+    monkeypatch.setattr(demo, 'demo_manifest', thinned)
 
 
 class Page(HTMLParser):
@@ -32,20 +43,11 @@ class Page(HTMLParser):
 
 
 def test_demo_goes_on_after_ctrl_c_and_leaves_one_page(tmp_path):
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name('colorlab'), 'demo', '--out', 'd', *SMALL],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    checkpoints = tmp_path / 'd' / 'run' / 'checkpoints'
-    while not (checkpoints.exists() and list(checkpoints.glob('*.pt'))):
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert process.returncode == 130 and 'goes on' in err and not (tmp_path / 'd' / 'report.html').exists()
+    running = Running('demo', '--out', 'd', *SMALL, cwd=tmp_path)
+    running.wait_for(lambda: [*tmp_path.glob('d/run/checkpoints/*.pt')])
+    stopped = running.end(signal.SIGINT)
+    assert stopped.returncode == 130 and 'goes on' in stopped.stderr
+    assert not (tmp_path / 'd' / 'report.html').exists()
 
     done = colorlab('demo', '--out', 'd', *SMALL[-1:], cwd=tmp_path)
     assert 'look at d/report.html' in done.stdout
@@ -86,7 +88,7 @@ def test_a_slow_machine_gets_less(monkeypatch, seconds, size, epochs):
     assert plan.size == size and abs(plan.epochs - epochs) <= 2 and plan.seconds <= 135
 
 
-def test_a_machine_that_is_too_slow_shows_the_shipped_model(monkeypatch, tmp_path):
+def test_a_machine_that_is_too_slow_shows_the_shipped_model(few, monkeypatch, tmp_path):
     "Nothing is trained, and the page says so."
     monkeypatch.setattr('colorlab.planning.measure_step', lambda *args: slow_step(*args, seconds=60))
     page = demo.run_demo(tmp_path / 'd')
@@ -97,7 +99,7 @@ def test_a_machine_that_is_too_slow_shows_the_shipped_model(monkeypatch, tmp_pat
     assert demo.run_demo(tmp_path / 'd') == page
 
 
-def test_an_interrupted_demo_keeps_its_plan(monkeypatch, tmp_path):
+def test_an_interrupted_demo_keeps_its_plan(few, monkeypatch, tmp_path):
     "Stopped between plan and training, it does not measure again."
     plan = demo.DemoPlan(3, 64, 2, 12.5)
     plan.save(tmp_path / 'd')

@@ -3,13 +3,9 @@
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pandas as pd
-from conftest import colorlab, sample
+from conftest import Running, colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
@@ -76,9 +72,7 @@ def test_killed_it_goes_on(tmp_path, monkeypatch):
     (tmp_path / 'many').mkdir()
     for i in range(1000):
         shutil.copy(sources[i % len(sources)], tmp_path / 'many' / f'{i:04}.jpg')
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name('colorlab'), 'doctor', tmp_path / 'many'], stdout=subprocess.DEVNULL
-    )
+    running = Running('doctor', tmp_path / 'many')
 
     def seen():
         found = list(tmp_path.glob('cache/doctor/*.sqlite'))
@@ -89,10 +83,7 @@ def test_killed_it_goes_on(tmp_path, monkeypatch):
         except sqlite3.OperationalError:
             return 0  # not there yet, or being written
 
-    while seen() == 0:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    running.wait_for(seen)
+    running.end(signal.SIGKILL)
     assert 0 < seen() < 1000
     assert '1000 photos' in colorlab('doctor', tmp_path / 'many').stdout and seen() == 1000

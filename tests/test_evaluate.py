@@ -4,16 +4,13 @@ import json
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import colorlab, sample
+from conftest import Running, colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
@@ -57,7 +54,7 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
     splits.to_csv(photos / 'manifest.csv', index=False)
     args = ['evaluate', 'lite', '--data', photos, '--no-perceptual']
     colorlab(*args, '--out', tmp_path / 'whole')
-    process = subprocess.Popen([Path(sys.executable).with_name('colorlab'), *map(str, args), '--out', tmp_path / 'cut'])
+    running = Running(*args, '--out', tmp_path / 'cut')
 
     def seen():
         try:
@@ -66,11 +63,8 @@ def test_killed_it_goes_on_to_the_same_figures(photos, tmp_path):
         except sqlite3.OperationalError:
             return 0  # not there yet
 
-    while seen() < 5:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    running.wait_for(lambda: seen() >= 5)
+    running.end(signal.SIGKILL)
     assert not (tmp_path / 'cut' / 'summary.json').exists()
     colorlab(*args, '--out', tmp_path / 'cut')
     for name in ('scores.csv', 'summary.json'):

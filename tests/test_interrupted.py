@@ -2,17 +2,13 @@
 
 import os
 import random
-import resource
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from conftest import colorlab
+from conftest import Running, colorlab
 from safetensors.torch import load_file
 
 from colorlab import cli
@@ -23,14 +19,6 @@ KILLS = int(os.environ.get('COLORLAB_KILLS', 3))  # each at a random moment of a
 ARGS = ['--arch', 'cnn', '--size', 64, '--epochs', KILLS * 4, '--bs', 4, '--seed', 3, '--device', 'cpu']
 
 
-def train(*args):
-    return subprocess.Popen(
-        [Path(sys.executable).with_name('colorlab'), 'train', *map(str, args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
 def history(run):
     return pd.read_csv(run / 'history.csv').drop(columns='seconds')
 
@@ -39,13 +27,11 @@ def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
     colorlab('train', '--data', photos, '--out', tmp_path / 'whole', *ARGS)
     rng, kills, args = random.Random(0), 0, ['--data', photos, '--out', tmp_path / 'cut', *ARGS]
     for _ in range(KILLS):
-        process = train(*args)
-        process.stdout.readline()  # it says that an epoch is done
+        training = Running('train', *args)
+        training.wait_for(training.output)  # it says that an epoch is done
         time.sleep(rng.uniform(0, 0.6))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
+        kills += training.process.is_alive()
+        training.end(signal.SIGKILL)
         args = ['--out', tmp_path / 'cut', '--resume', '--device', 'cpu']
     assert kills > KILLS / 2
     print(kills, 'kills')
@@ -60,13 +46,11 @@ def test_killed_and_resumed_is_the_same_run(photos, tmp_path):
 
 
 def test_ctrl_c_ends_in_order(photos, tmp_path):
-    process = train('--data', photos, '--out', tmp_path / 'run', *ARGS[:-6], '--epochs', 500, '--device', 'cpu')
-    while not (tmp_path / 'run' / 'history.csv').exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert process.returncode == 130 and b'nothing is lost' in err and b'Traceback' not in err
+    how = ['--out', tmp_path / 'run', *ARGS[:-6], '--epochs', 500, '--device', 'cpu']
+    training = Running('train', '--data', photos, *how)
+    training.wait_for((tmp_path / 'run' / 'history.csv').exists)
+    done = training.end(signal.SIGINT)
+    assert done.returncode == 130 and 'nothing is lost' in done.stderr and 'Traceback' not in done.stderr
 
 
 def test_a_full_disk_is_said_and_nothing_is_lost(photos, tmp_path):
@@ -74,29 +58,22 @@ def test_a_full_disk_is_said_and_nothing_is_lost(photos, tmp_path):
     steady = [*ARGS[:4], '--bs', 4, '--device', 'cpu', '--schedule', 'constant']
     colorlab('train', '--data', photos, '--out', tmp_path / 'run', '--epochs', 2, *steady)
     before = {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*.*') if p.suffix in ('.pt', '.safetensors')}
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
-    done = colorlab(
-        'train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu', check=False, preexec_fn=limit
-    )
+    more = ['train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu']
+    done = colorlab(*more, check=False, file_limit=200_000)
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'File too large' in done.stderr, done.stderr
     assert {p: p.read_bytes() for p in before} == before and not list((tmp_path / 'run').rglob('.*.part'))
-    colorlab('train', '--out', tmp_path / 'run', '--resume', '--epochs', 4, '--device', 'cpu')
+    colorlab(*more)
     colorlab('train', '--data', photos, '--out', tmp_path / 'never', '--epochs', 4, *steady)
     a, b = (load_file(tmp_path / r / 'model.safetensors') for r in ('run', 'never'))
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_two_processes_do_not_share_a_run(photos, tmp_path):
-    process = train('--data', photos, '--out', tmp_path / 'run', *ARGS[:4], '--epochs', 500, '--device', 'cpu')
-    while not (tmp_path / 'run' / 'history.csv').exists():
-        assert process.poll() is None
-        time.sleep(0.05)
+    how = ['--out', tmp_path / 'run', *ARGS[:4], '--epochs', 500, '--device', 'cpu']
+    training = Running('train', '--data', photos, *how)
+    training.wait_for((tmp_path / 'run' / 'history.csv').exists)
     done = colorlab('train', '--out', tmp_path / 'run', '--resume', check=False)
-    process.kill()
-    process.communicate()
+    training.end(signal.SIGKILL)
     assert done.returncode == 1 and 'another process is training here' in done.stderr and done.stderr.count('\n') == 1
 
 

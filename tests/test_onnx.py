@@ -1,7 +1,5 @@
 """Every network of the reports as ONNX, through the real command; foreign files; a disk that fills."""
 
-import resource
-import signal
 from inspect import signature
 
 import onnx
@@ -53,27 +51,18 @@ def test_what_onnx_cannot_say_is_one_line(tmp_path):
     assert not (tmp_path / 'a.onnx').exists()
 
 
-def full_disk():
-    "No file grows beyond 100 kB: an error of the disk to whoever writes on."
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-
 def test_a_disk_that_fills_loses_nothing(light, photos, tmp_path):
     (tmp_path / 'a.onnx').write_text('fsync')
-    one_line(colorlab('export', 'lite', '--out', tmp_path / 'a.onnx', check=False, preexec_fn=full_disk), 'too large')
+    full = dict(check=False, file_limit=100_000)
+    one_line(colorlab('export', 'lite', '--out', tmp_path / 'a.onnx', **full), 'too large')
     assert (tmp_path / 'a.onnx').read_text() == 'fsync' and [f.name for f in tmp_path.glob('*.*')] + [
         f.name for f in tmp_path.glob('.*')
     ] == ['a.onnx']
     (tmp_path / 'box').mkdir()  # the result of the second photo has more than 100 kB
     for i, f in enumerate(sorted(photos.rglob('*.jpg'))[:2]):
         Image.open(f).resize([(100, 80), (1500, 1200)][i]).convert('L').save(tmp_path / 'box' / f'{i}.jpg')
-    one_line(
-        colorlab(
-            'colorize', tmp_path / 'box', '--out', tmp_path / 'out', '--model', light, check=False, preexec_fn=full_disk
-        ),
-        'too large',
-    )
+    colorize = ['colorize', tmp_path / 'box', '--out', tmp_path / 'out', '--model', light]
+    one_line(colorlab(*colorize, **full), 'too large')
     assert [f.name for f in (tmp_path / 'out').iterdir()] == ['0.jpg'] and Image.open(tmp_path / 'out' / '0.jpg').load()
 
 

@@ -12,13 +12,12 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
-from conftest import colorlab, root
+from conftest import Running, colorlab, root
 from PIL import Image
 
 from colorlab.colorize import Upscaler, color_files
@@ -399,18 +398,15 @@ def test_messages_of_the_library_name_arguments(photos, tmp_path):
 
 
 def test_killed_and_begun_again_does_every_photo_once(photos, tmp_path):
-    command = [Path(sys.executable).with_name('colorlab'), 'colorize', photos, '--out', tmp_path / 'out']
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list((tmp_path / 'out').rglob('*.jpg')):
-        assert process.poll() is None
-        time.sleep(0.01)
+    command = ['colorize', photos, '--out', tmp_path / 'out']
+    running = Running(*command)
+    running.wait_for(lambda: [*(tmp_path / 'out').rglob('*.jpg')])
     time.sleep(random.Random(1).uniform(0, 0.2))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    running.end(signal.SIGKILL)
     done = {p: p.stat().st_mtime_ns for p in (tmp_path / 'out').rglob('*.jpg') if not p.name.startswith('.')}
     for p in done:
         Image.open(p).load()  # whole, every one of them
-    colorlab(*command[1:])
+    colorlab(*command)
     assert all(p.stat().st_mtime_ns == t for p, t in done.items())
     assert len([p for p in (tmp_path / 'out').rglob('*.jpg') if not p.name.startswith('.')]) == 24
 

@@ -231,11 +231,6 @@ def test_a_full_disk_loses_nothing(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='limits another process only on Linux')
 def test_a_full_disk_leaves_no_half_study(box, tmp_path):
-    import resource
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))  # pictures fit, the page does not
-
     done = colorlab(
         'study',
         'build',
@@ -248,7 +243,7 @@ def test_a_full_disk_leaves_no_half_study(box, tmp_path):
         '--raters',
         4,
         check=False,
-        preexec_fn=limit,
+        file_limit=60_000,  # pictures fit, the page does not
     )
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and list(tmp_path.iterdir()) == []
 

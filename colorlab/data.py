@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SCAN_COLUMNS', 'MANIFEST_COLUMNS', 'lab_thumbnail', 'Chroma', 'residual_chroma', 'has_color', 'color_verdict',
-           'inspect_photo', 'scan', 'split_counts', 'group_rank', 'shuffle_groups', 'fill_sides', 'split_groups',
+           'inspect_photo', 'scan', 'split_counts', 'group_rank', 'shuffle_groups', 'fill_subsets', 'split_groups',
            'Manifest', 'connected_groups', 'check_weights', 'file_groups', 'join_groups', 'scan_listing',
            'photos_needed', 'scan_enough', 'required_listing', 'check_manifest', 'make_manifest']
 
@@ -124,12 +124,12 @@ def split_counts(
     val: int | None = None,  # how many; None: half of what `train` leaves
     test: int | None = None,  # how many; None: as many as `val`, or what is left
 ) -> dict:  # how many for `test`, `val` and `train`
-    "The sizes of the three sides; `BadInput` if there are too few photos. Of two photos none is left for `test`."
+    "The sizes of the three subsets; `BadInput` if there are too few photos. Of two photos none is left for `test`."
     is_share = isinstance(train, float)
     n_train = round(n * train) if is_share else train
     rest = n - n_train
     if is_share:
-        rest = max(rest, min(2, n - 1))  # of three photos, one for each side
+        rest = max(rest, min(2, n - 1))  # of three photos, one for each subset
     n_val = (rest + 1) // 2 if val is None else val
     if test is None:
         room = rest if val is None else n - (1 if is_share else n_train)
@@ -163,26 +163,26 @@ def shuffle_groups(
     return groups.map(dict(zip(order, range(len(order))))).to_numpy()
 
 # %% ../nbs/02_data.ipynb #6f15c6c0
-def fill_sides(
+def fill_subsets(
     sizes,  # photos of each group, in the shuffled order
-    free: dict,  # side -> how many photos it takes; the first sides are filled first
+    free: dict,  # subset -> how many photos it takes; the first ones are filled first
     use_all: bool,  # a group that fits nowhere goes where most room is, and the last ones where there is none yet
-) -> list:  # the side of each group, or None
-    "Give every group a side, one group after the other."
+) -> list:  # the subset of each group, or None
+    "Give every group a subset, one group after the other."
     free = dict(free)
-    empty = [side for side in free if free[side]]
-    sides = []
+    empty = [name for name in free if free[name]]
+    subsets = []
     for i, size in enumerate(sizes):
-        side = next((side for side in free if free[side] >= size), None)
+        name = next((name for name in free if free[name] >= size), None)
         if use_all and len(sizes) - i <= len(empty):
-            side = empty[0]
-        elif use_all and side is None:
-            side = max(free, key=free.get)
-        if side:
-            free[side] -= size
-            empty = [other for other in empty if other != side]
-        sides.append(side)
-    return sides
+            name = empty[0]
+        elif use_all and name is None:
+            name = max(free, key=free.get)
+        if name:
+            free[name] -= size
+            empty = [other for other in empty if other != name]
+        subsets.append(name)
+    return subsets
 
 # %% ../nbs/02_data.ipynb #2781cd16
 def split_groups(
@@ -191,7 +191,7 @@ def split_groups(
     val: int | None = None,  # how many to validate with, see `split_counts`
     seed: int = 42,
     test: int | None = None,  # how many to test with, see `split_counts`
-    labels=None,  # what each photo shows: every side gets the same share of each label
+    labels=None,  # what each photo shows: every subset gets the same share of each label
 ) -> np.ndarray:  # 'train', 'val', 'test' or, if `train` is a count, 'unused' for each photo
     "Split by group, reproducibly; `BadInput` if there are too few photos. Two groups leave nothing for `test`."
     groups = pd.Series(list(groups), dtype=str)
@@ -200,16 +200,16 @@ def split_groups(
     free = split_counts(len(groups), train, val, test)
     if len(sizes) < 3 and test is None:
         free['test'] = 0
-    sides = fill_sides(sizes, free, isinstance(train, float))
-    for side in free:
-        if free[side] and side not in sides and (side != 'test' or test):
-            raise BadInput(f'no group is small enough for the {side} split: give other counts')
-    return np.array([side or 'unused' for side in sides], dtype=object)[place]
+    subsets = fill_subsets(sizes, free, isinstance(train, float))
+    for name in free:
+        if free[name] and name not in subsets and (name != 'test' or test):
+            raise BadInput(f'no group is small enough for the {name} split: give other counts')
+    return np.array([name or 'unused' for name in subsets], dtype=object)[place]
 
 # %% ../nbs/02_data.ipynb #195399b0
 @dataclass
 class Manifest:
-    "Which photos there are, what is in them and which side of the split each is on."
+    "Which photos there are, what is in them and how they are split."
 
     folder: Path  # where the photos lie
     table: pd.DataFrame  # of the photos looked at: `SCAN_COLUMNS`, group, split; perhaps weight, label
@@ -218,7 +218,7 @@ class Manifest:
         self,
         split: str,  # `train`, `val` or `test`
     ) -> pd.DataFrame:  # rows of the table
-        "The photos of one side of the split; `BadInput` if there is none."
+        "The photos of one subset of the split; `BadInput` if there is none."
         rows = self.table[self.table.split == split].reset_index(drop=True)
         if len(rows) == 0:
             raise BadInput(f'{self.folder}: has no photo in the split "{split}"')
@@ -327,7 +327,7 @@ def scan_enough(
     order = np.argsort(place, kind='stable')
     ends = np.flatnonzero(np.diff(place[order], append=-1)) + 1  # where a group ends
     sizes = np.diff(ends, prepend=0)
-    missing = n + 3 * (sizes.max() - 1)  # the last groups of the three sides must fit
+    missing = n + 3 * (sizes.max() - 1)  # the last groups of the three subsets must fit
     looked, done = [], 0
     while missing > 0 and done < len(order):
         end = ends[np.searchsorted(ends, min(done + missing, len(order)))]
@@ -369,7 +369,7 @@ def make_manifest(
 ) -> Manifest:
     """Look at photos, leave out what cannot teach color, and split the rest by group. `BadInput` if none is left.
 
-    A folder or list that names the sides itself is taken as it is. A folder of two photos has none to test with.
+    A folder or list that names the split itself is taken as it is. A folder of two photos has none to test with.
     With `train` and `val` as counts only as many photos are opened as are needed (R1.1, R2.10, R2.11, R3.1, R4.1).
     """
     # long: the arguments and what is promised about them

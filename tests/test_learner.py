@@ -150,6 +150,19 @@ def test_the_encoder_learns_more_slowly(dls, tmp_path):
         assert [h['lr'] for h in learn.opt.hypers] == pytest.approx([3e-4, 3e-3])
 
 
+def test_a_schedule_keeps_the_distance_of_the_groups(dls, tmp_path):
+    class Two(CNN):
+        def param_groups(self):
+            weights = list(self.parameters())
+            return [weights[:4], weights[4:]]
+
+    learn = network_learner(dls, Two, args=dict(nf=4), encoder_lr_mult=0.1, lr=1e-2, path=tmp_path)
+    with learn.no_bar():
+        learn.fit_one_cycle(1)
+    low, high = (h['lr'] for h in learn.opt.hypers)
+    assert low / high == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize('model', ['unet', 'os:system', nn.ReLU, 'colorlab.learner:network_learner'])
 def test_what_is_no_colorizer_is_refused(dls, model):
     with pytest.raises(BadInput) as e:

@@ -1,5 +1,6 @@
 "What a run writes, and what it reads again: frozen weights, networks by their short names, the photos that are shown."
 
+import json
 import shutil
 
 import numpy as np
@@ -13,13 +14,14 @@ from safetensors.torch import load_file
 from colorlab import koala
 from colorlab.callbacks import EMA, read_samples
 from colorlab.checkpoints import load_checkpoint
+from colorlab.cnn import CNN
 from colorlab.images import BadInput, sample_folder
 from colorlab.lab import RGB
 from colorlab.learner import network_learner
 from colorlab.loaders import photo_loaders
 from colorlab.recipes import color_learner, copy_few_photos, preset
 from colorlab.runs import Run, Settings, plot_curves
-from colorlab.training import run_bytes, train
+from colorlab.training import new_model, run_bytes, train
 
 SMALL = dict(size=32, bs=8, schedule='constant', sample_epochs=[], progress=False, device='cpu')
 KOALA = dict(arch='colorlab.koala:Koala', args=dict(nf=4), init='colorlab.koala:lite0_classifier')
@@ -218,3 +220,55 @@ def test_in_curves_nothing_lies_over_the_data():
     for ax in fig.axes[3:5]:
         assert [text.get_text() for text in ax.texts] == ['gray', 'mean-ab']
         assert [line.get_linestyle() for line in ax.lines[1:]] == [':', ':']
+
+
+LITTLE = dict(arch='colorlab.cnn:CNN', args=dict(nf=4)) | SMALL
+
+
+def short_of_memory(most):
+    "A network of which only `most` photos fit into memory; a GPU runs out of it in the forward pass."
+
+    def forward(model, x):
+        if x.device.type != 'meta' and model.training and len(x) > most:
+            raise torch.OutOfMemoryError('simulated')
+        return CNN.forward(model, x)
+
+    return dict(arch='Large', classes=[type('Large', (CNN,), dict(forward=forward))])
+
+
+def test_a_network_too_large_for_the_memory_is_trained_in_parts(photos, tmp_path):
+    how = LITTLE | short_of_memory(4) | dict(data=str(photos), epochs=1)
+    learn = train(tmp_path / 'parts', **how | dict(bs=14, train=14))
+    assert learn.dls.train.bs == 2 and {int(s['step']) for s in learn.opt.opt.state.values()} == {1}
+    learn = train(tmp_path / 'short', **how | dict(bs=16, train=9))  # fewer photos than a batch
+    assert learn.dls.train.bs == 3 and {int(s['step']) for s in learn.opt.opt.state.values()} == {1}
+    with pytest.raises(BadInput, match='not even one photo'):
+        train(tmp_path / 'none', **how | short_of_memory(0) | dict(bs=2, train=2))
+
+
+def test_a_run_that_knows_nothing_of_newer_settings_goes_on(photos, tmp_path):
+    train(tmp_path / 'run', data=str(photos), epochs=1, betas=(0.5, 0.999), **LITTLE)
+    file = tmp_path / 'run' / 'settings.json'
+    new = json.loads(file.read_text())
+    for wrong, words in ((dict(args=dict(nf=8)), 'does not fit its settings'), (dict(version=0), 'another version')):
+        file.write_text(json.dumps(new | wrong))
+        with pytest.raises(BadInput, match=words):
+            train(tmp_path / 'run', resume=True, device='cpu')
+    old = {k: v for k, v in new.items() if k not in ('warm_start', 'freeze', 'callbacks', 'betas')}
+    file.write_text(json.dumps(old))
+    state = load_checkpoint(Run(tmp_path / 'run'))
+    del state['callbacks']
+    torch.save(state, Run(tmp_path / 'run').checkpoints()[-1])
+    learn = train(tmp_path / 'run', resume=True, progress=False, device='cpu')
+    assert learn.settings.callbacks == [] and learn.settings.betas is None
+
+
+def test_a_warm_start_fetches_nothing_that_it_would_only_write_over(photos, tmp_path):
+    learn = train(tmp_path / 'run', data=str(photos), epochs=1, betas=(0.5, 0.999), **LITTLE)
+    assert learn.opt.hypers[0]['mom'] == 0.5  # Adam's betas are its own where they are given
+    named = dict(init='colorlab.koala:lite0_classifier', warm_start=str(tmp_path / 'run'))  # a CNN has no classifier
+    filled = new_model(Settings('colorlab.cnn:CNN', '', args=dict(nf=4), **named)).state_dict()
+    assert all(torch.equal(filled[name], weight) for name, weight in learn.model.state_dict().items())
+    with pytest.raises(BadInput, match='device'):
+        train(tmp_path / 'nowhere', data=str(photos), epochs=1, **LITTLE | dict(device='cuda:99'))
+    assert not (tmp_path / 'nowhere').exists()

@@ -1,5 +1,6 @@
 """Pictures of every kind in memory, hints, and devices; what fails does so in one line."""
 
+import io
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from colorlab import Colorizer, Hint
 from colorlab.images import BadInput, assets_folder, open_photo
-from colorlab.inputs import parse_hint
+from colorlab.inputs import parse_hint, to_uint8
 from colorlab.lab import rgb_to_lightness
 
 
@@ -99,13 +100,23 @@ def test_a_profile_counts_in_memory_as_in_a_file(colorizer, tmp_path):
 
 def test_what_is_no_picture_is_one_line(colorizer, tmp_path):
     (tmp_path / 'letter.png').write_text('Dear photo')
+    whole = next(iter(sorted(sample.glob('scenes/*.jpg')))).read_bytes()
+    torn = Image.open(io.BytesIO(whole[: len(whole) // 2]))  # nobody has looked at its pixels yet
     wrong = (
         tmp_path / 'letter.png',
         tmp_path / 'lost.png',
         tmp_path,
         None,
         b'',
+        b'Dear photo',
         [[1, 2]],
+        torch.zeros(7, 4, 4),
+        torch.zeros(1, 3, 4, 4),
+        torch.zeros(3, 4, 4, device='meta'),
+        np.zeros((4, 4), complex),
+        np.full((4, 4), 'x'),
+        Image.new('L', (0, 5)),
+        torn,
         np.zeros((4, 4, 7)),
         np.zeros((0, 3)),
         np.full((4, 4), 200.0),
@@ -116,7 +127,63 @@ def test_what_is_no_picture_is_one_line(colorizer, tmp_path):
     for thing in wrong:
         with pytest.raises(BadInput) as e:
             colorizer(thing)
-        assert '\n' not in str(e.value)
+        assert '\n' not in str(e.value) and len(str(e.value)) < 200
+
+
+def test_bytes_open_files_and_odd_arrays_are_photos(colorizer, gray, tmp_path):
+    gray.save(tmp_path / 'gray.png')
+    want = np.asarray(colorizer(tmp_path / 'gray.png'))
+    data = (tmp_path / 'gray.png').read_bytes()
+    g = np.asarray(gray)
+    with open(tmp_path / 'gray.png', 'rb') as file:
+        for thing in (data, bytearray(data), io.BytesIO(data), file):
+            out = colorizer(thing)
+            assert out.mode == 'RGB' and np.array_equal(out, want)
+    for a in (np.matrix(g), np.ma.array(g, mask=g > 250), np.asfortranarray(np.dstack([g] * 3)), g[::-1][::-1]):
+        out = colorizer(a)
+        assert type(out) in (np.ndarray,) and out.dtype == np.uint8 and np.array_equal(out, want)
+    sparse = colorizer((torch.tensor(g) / 255).to_sparse())
+    assert np.abs(np.moveaxis(sparse.to_dense().numpy(), 0, -1) * 255 - want).max() < 1
+
+
+def chroma(picture):
+    "How far a picture is from gray, 0..255."
+    return np.ptp(np.asarray(picture).astype(int), axis=2)
+
+
+@pytest.mark.parametrize('page', [0, 60, 110, 200, 255])
+def test_a_page_stays_gray_and_takes_nothing_from_the_photo(colorizer, gray, page):
+    "The page got a color and took half of the photo's."
+    scan = Image.new('L', (800, 600), page)
+    scan.paste(gray, (290, 190))
+    out = np.asarray(colorizer(scan))
+    around = np.ones((600, 800), bool)
+    around[188:342, 288:492] = False
+    assert chroma(out)[around].max() <= 1
+    alone = chroma(colorizer(gray)).mean()
+    assert chroma(out)[190:340, 290:490].mean() > 0.7 * alone
+    assert np.abs(lightness(out) - lightness(scan.convert('RGB'))).mean() < 0.2
+
+
+def test_tilted_prints_borders_in_borders_and_depths(colorizer, gray):
+    noise = np.random.default_rng(42).normal(0, 2, (600, 800))
+    page = Image.new('L', (800, 600), 70)
+    white = Image.new('L', (240, 190), 245)  # a print with a border of its own
+    white.paste(gray, (20, 20))
+    page.paste(white, (60, 60))
+    page.paste(gray.rotate(5, expand=True, fillcolor=70), (480, 330))
+    deep = ((np.asarray(page) + noise).clip(0, 255) * 257).astype(np.uint16)
+    out = to_uint8(colorizer(deep))
+    assert chroma(out)[80:230, 80:280].mean() > 10 and chroma(out)[370:440, 520:640].mean() > 10
+    assert chroma(out)[300:].mean(0)[:450].max() < 2 and chroma(out)[62:76, 70:290].mean() < 3
+    hint = Hint(180, 150, '#d02020')
+    red = colorizer(page, hints=[hint])
+    assert np.asarray(red)[150, 180, 0] > np.asarray(red)[150, 180, 2] + 20
+    assert chroma(red)[300:, :450].max() <= 1
+    beside = colorizer(page, hints=[Hint(400, 30, '#d02020')])  # somebody wants the page red
+    assert np.asarray(beside)[30, 400, 0] > np.asarray(beside)[30, 400, 2] + 20
+    x, y = colorizer.suggest_hint_points(page.convert('RGB'))[0]
+    assert np.asarray(page)[y, x] != 70
 
 
 def test_hints_never_mix_with_predictions_made_without_them(colorizer, gray):

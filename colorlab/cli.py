@@ -27,7 +27,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_study import given_options, study_commands
+from .cli_study import given_options, say, study_commands
 from colorlab.cli_train import (
     argument,
     compare_command,
@@ -36,7 +36,7 @@ from colorlab.cli_train import (
     option,
     train_command,
 )
-from .images import BadInput
+from .images import BadInput, printable
 from .metadata import MAX_PIXELS
 
 # %% ../nbs/extras/59_cli.ipynb #64289c06
@@ -92,7 +92,7 @@ def demo_command(
 
         tune_malloc()
         run_demo(out, fresh, minutes=minutes, **changes)
-    typer.echo(f'look at {page}')
+    say(f'look at {page}')
     if browser:
         open_page(page)
 
@@ -170,16 +170,16 @@ def report_results(
 ):
     "Say what became of many photos; exit code 1 if some could not be colored."
     for line in result.messages:
-        typer.echo(name_options(line))
+        say(name_options(line))
     for line in result.failed:
-        typer.echo(name_options(line), err=True)
+        say(name_options(line), err=True)
     n = len(result.done)
     line = f'{n} photo{"s" * (n != 1)} colored into {out}'
     if result.redone:
         line += f', {len(result.redone)} of which had been made with other options'
     if result.skipped:
         line += f', {len(result.skipped)} were there already (--force does them again)'
-    typer.echo(line)
+    say(line)
     if result.failed:
         raise typer.Exit(1)
 
@@ -240,7 +240,7 @@ def export_command(model: ExportModel, out: ExportOut):
 
     mean, largest = export_onnx(model, out)
     differs = f'{mean:.1g} in the mean and {largest:.1g} at most (units of Lab)'
-    typer.echo(f'{out}: its colors differ from those in torch by {differs}')
+    say(f'{out}: its colors differ from those in torch by {differs}')
 
 # %% ../nbs/extras/59_cli.ipynb #c4ebe20f
 app.command('evaluate')(evaluate_command)
@@ -275,9 +275,9 @@ def inspect_command(file: InspectFile, as_json: JsonOption = False):
 
     fields = read_provenance(file)
     if as_json:
-        typer.echo(json.dumps(dict(file=str(file), colorized=fields is not None) | (fields or {})))
+        say(json.dumps(dict(file=str(file), colorized=fields is not None) | (fields or {})))
     else:
-        typer.echo(provenance_line(file, fields))
+        say(provenance_line(file, fields))
 
 # %% ../nbs/extras/59_cli.ipynb #0df6e423
 app.add_typer(study_commands, name='study')
@@ -300,14 +300,16 @@ def name_options(line: str) -> str:
 
 
 def error_line(e: Exception) -> str:
-    "What is wrong, in one line; fastai puts its own words before the message of an error in a callback."
+    "What is wrong, in one line."
     if isinstance(e, OSError) and e.strerror:
-        return f'{e.filename or ""}: {e.strerror}'.lstrip(': ')
-    return name_options(str(e).split(':\n\t')[-1])
+        return printable(f'{e.filename or ""}: {e.strerror}'.lstrip(': '))
+    return name_options(str(e))
 
 # %% ../nbs/extras/59_cli.ipynb #c11a5e01
 def quiet_libraries():
     "What libraries say to each other is not for users; and no progress bars in log files."
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # a console of another alphabet must not end the command
     if not sys.stderr.isatty():
         os.environ.setdefault('TQDM_DISABLE', '1')
     os.environ.setdefault('HF_HUB_VERBOSITY', 'error')  # the hub's client would report every attempt
@@ -334,5 +336,5 @@ def main():
             sys.exit(f'colorlab: {error_line(e)}')
         if not stopped:
             raise
-        typer.echo('\nstopped; nothing is lost: the same command goes on (train wants --resume)', err=True)
+        say('\nstopped; nothing is lost: the same command goes on (train wants --resume)', err=True)
         sys.exit(130)

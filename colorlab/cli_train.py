@@ -24,7 +24,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_study import given_options
+from .cli_study import given_options, say
 from .images import BadInput
 
 # %% ../nbs/extras/58_cli_train.ipynb #fe0d93ce
@@ -186,7 +186,7 @@ def run_training(out: Path, resume: bool, device: str | None, settings: dict):
 
     tune_malloc()
     train(out, resume=resume, device=device, **settings)
-    typer.echo(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
+    say(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
 
 # %% ../nbs/extras/58_cli_train.ipynb #9ade95f0
 def train_command(
@@ -228,7 +228,7 @@ def train_command(
     if list_:
         from colorlab.recipes import catalog
 
-        return typer.echo(catalog())
+        return say(catalog())
     if not out:
         raise BadInput('where to? give --out FOLDER')
     if not (data or resume):
@@ -245,11 +245,11 @@ def train_command(
     if preset and not resume:
         from colorlab.presets import assumed_lines
 
-        typer.echo('\n'.join(assumed_lines([preset])))
+        say('\n'.join(assumed_lines([preset])))
     if not (resume or warm_start or settings['init']):
         pretrained = pretrained_name(settings['arch'])
         if pretrained:
-            typer.echo(f'{settings["arch"]} begins with random weights, --arch {pretrained} with pretrained ones')
+            say(f'{settings["arch"]} begins with random weights, --arch {pretrained} with pretrained ones')
     run_training(out, resume, device, settings)
 
 # %% ../nbs/extras/58_cli_train.ipynb #936618f9
@@ -303,7 +303,7 @@ def evaluate_command(
     photos = dict(size=size, squash=squash, listing=listing, limit=limit)
     how = dict(perceptual=perceptual, vividness=vividness, device=device and check_device(device))
     table, notes = evaluate(what, absolute_source(data), out, **photos, **how)
-    typer.echo('\n'.join([table.T.to_string(), *notes, f'look at {out / "report.html"}']))
+    say('\n'.join([table.T.to_string(), *notes, f'look at {out / "report.html"}']))
 
 # %% ../nbs/extras/58_cli_train.ipynb #c1968325
 # options of `compare`: what takes part
@@ -405,8 +405,8 @@ def compare_command(
     options |= given_options(precision=precision, channels_last=channels_last)
     tables = compare_systems(absolute_source(data), out, systems, budget, range(1, seeds + 1), **options)
     for name, table in tables.items():
-        typer.echo(f'\n{name}\n{table.T.to_string()}')
-    typer.echo(f'look at {out / "report.html"}')
+        say(f'\n{name}\n{table.T.to_string()}')
+    say(f'look at {out / "report.html"}')
 
 # %% ../nbs/extras/58_cli_train.ipynb #18ed049b
 # options of `doctor`
@@ -436,12 +436,12 @@ def doctor_command(
     from colorlab.images import atomic_write
 
     found = diagnose(data)
-    typer.echo(findings_text(found))
+    say(findings_text(found))
     if out:
-        typer.echo(f'look at {write_doctor_page(found, out)}')
+        say(f'look at {write_doctor_page(found, out)}')
     if listing:
         with atomic_write(listing) as part:
             fixed_listing(found).to_csv(part, index=False)
-        typer.echo(f'train with --listing {listing}')
+        say(f'train with --listing {listing}')
     if strict and any(f.count for f in findings(found) if f.wrong):
         raise typer.Exit(1)

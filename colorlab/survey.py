@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['CONSENT', 'SECONDS_PER_TRIAL', 'study_picture', 'normalize_image', 'pictures_by_name', 'match_versions',
            'check_partners', 'load_versions', 'check_card', 'AttentionCheck', 'pair_cards', 'check_cards',
-           'fill_consent', 'opaque_id', 'seeded_rng', 'sample_photos', 'BlindedStudy', 'insert_checks',
-           'blind_pictures', 'blind_study', 'name_folders', 'plan_record', 'design_record', 'key_record', 'build_study',
-           'atomic_folder', 'write_json', 'form_questions', 'write_study']
+           'fill_consent', 'stretch_secret', 'opaque_id', 'seeded_rng', 'sample_photos', 'BlindedStudy',
+           'insert_checks', 'blind_pictures', 'blind_study', 'name_folders', 'plan_record', 'design_record',
+           'key_record', 'build_study', 'atomic_folder', 'write_json', 'form_questions', 'write_study']
 
 # %% ../nbs/extras/51_survey.ipynb #9bcc5e92
 import hashlib
@@ -20,9 +20,10 @@ import tempfile
 from base64 import b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -71,9 +72,9 @@ def pictures_by_name(folder) -> dict:  # name without suffix -> path
     "The pictures in a folder and its subfolders; `BadInput` if two share a name."
     found = {}
     for f in photo_files(folder):
-        name = Path(f).with_suffix('').as_posix()
+        name = normalize('NFC', Path(f).with_suffix('').as_posix())  # a Mac writes é as two characters
         if name in found:
-            raise BadInput(f'{folder}: holds {name} twice, as {found[name].suffix} and {Path(f).suffix}; keep one')
+            raise BadInput(f'{folder}: holds {name} twice, as {found[name].name} and {Path(f).name}; keep one')
         found[name] = Path(folder) / f
     return found
 
@@ -187,32 +188,40 @@ def fill_consent(
     return text.split('\n\n')
 
 # %% ../nbs/extras/51_survey.ipynb #c2bb4745
+@cache
+def stretch_secret(secret: str) -> bytes:
+    "The key that a secret stands for; it takes a while, so that a word cannot be guessed by trying a dictionary."
+    return hashlib.scrypt(secret.encode(), salt=b'colorlab study', n=2**14, r=8, p=1)
+
+
 def opaque_id(
     secret: str,
     *what,  # what the name stands for
 ) -> str:  # ten hexadecimal digits
     "An opaque name that only the secret can explain."
-    text = '/'.join(map(str, what))
-    return hashlib.blake2b(text.encode(), key=secret.encode()[:64], digest_size=5).hexdigest()
+    text = '\0'.join(map(str, what))  # which no name of a file holds
+    return hashlib.blake2b(text.encode(), key=stretch_secret(secret), digest_size=5).hexdigest()
 
 
 def seeded_rng(secret: str) -> np.random.Generator:
     "The random generator of a study: the secret is its seed."
-    return np.random.default_rng(list(hashlib.sha256(secret.encode()).digest()))
+    return np.random.default_rng(list(stretch_secret(secret)))
 
-
+# %% ../nbs/extras/51_survey.ipynb #5ae19177
 def sample_photos(
     names: list,  # of all photos, sorted
     n: int | None,  # how many; None for all
     secret: str,
     folder,  # where they come from, for the message
 ) -> list:  # names, sorted
-    "Photos drawn at random; `BadInput` if there are not enough."
+    "Photos drawn at random; `BadInput` if there are not enough, or less than the two that an analysis needs."
+    if (n or len(names)) < 2:
+        raise BadInput(f'{folder}: a study takes two photos at least, or what holds for one could not be told apart')
     if not n:
         return names
     if n > len(names):
         raise BadInput(f'{n} photos are wanted, {folder} holds {len(names)}')
-    rng = np.random.default_rng(list(secret.encode()))
+    rng = seeded_rng(secret)
     return sorted(rng.choice(names, n, replace=False).tolist())
 
 # %% ../nbs/extras/51_survey.ipynb #4aeb9318
@@ -381,8 +390,7 @@ def atomic_folder(path):
     part = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
     try:
         yield part
-        part.chmod(0o755)
-        part.rename(path)
+        part.rename(path)  # only its owner may look into it
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -428,3 +436,4 @@ def write_study(
         write_json(public / 'study.json', design)
         form_questions(design['seats']).to_csv(public / 'forms.csv', index=False)
         write_json(part / 'key.json', key)
+        (part / 'key.json').chmod(0o600)

@@ -6,6 +6,8 @@ import os
 import re
 import runpy
 import shutil
+import signal
+import socket
 import sqlite3
 import sys
 
@@ -204,6 +206,51 @@ def test_nobody_gets_at_anothers_answers(tmp_path):
         assert post(port, '/answer', dict(trial=1, answer='1', rater=ann['rater']), bob['token'])[0] == 200
         assert post(port, '/forget', dict(rater=ann['rater']), bob['token'])[1] == dict(forgotten=1)
         assert post(port, '/join', {}, ann['token'])[1]['answered'] == {'0': '4'}
+    finally:
+        process.kill()
+
+
+def test_idle_connections_and_slow_bodies_keep_nobody_out(tmp_path):
+    "600 that say nothing, 50 whose answer never ends: others come in, and the service ends when it is told to."
+    small_study(tmp_path, photos=2, raters=4)
+    port = free_port()
+    process = serve(tmp_path / 'study', port)
+    try:
+        idle = [socket.create_connection(('127.0.0.1', port)) for _ in range(600)]
+        me = post(port, '/join', {})[1]
+        slow = [socket.create_connection(('127.0.0.1', port)) for _ in range(50)]
+        for line in slow:
+            head = (
+                f'POST /answer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {me["token"]}\r\nContent-Length: 99\r\n\r\n'
+            )
+            line.sendall(head.encode() + b'{')
+        assert post(port, '/answer', dict(trial=0, answer='4'), me['token'])[0] == 200
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        assert sum(line.recv(1) == b'' for line in idle) == 600, 'all are closed'
+    finally:
+        process.kill()
+
+
+def test_a_link_admits_one_rater(browser, tmp_path):
+    small_study(tmp_path, photos=2, raters=4)
+    port = free_port()
+    colorlab('study', 'invite', tmp_path / 'study', 2, '--address', f'http://127.0.0.1:{port}')
+    links = (tmp_path / 'study' / 'invitations.txt').read_text().split()
+    process = serve(tmp_path / 'study', port)
+    try:
+        assert post(port, '/join', {}) == (
+            400,
+            {'error': 'this study is by invitation: open the link that you were sent'},
+        )
+        page = browser.new_context().new_page()
+        for link in (links[0], links[1], links[0]):  # on one telephone, one after the other
+            page.goto('about:blank')
+            page.goto(link)
+            page.get_by_role('button', name='I agree').click()
+            page.get_by_role('heading', name='Picture 1 of 4').wait_for()
+        found = sqlite3.connect(tmp_path / 'study' / 'answers.sqlite').execute('select count(*) from raters').fetchone()
+        assert found == (2,)
     finally:
         process.kill()
 

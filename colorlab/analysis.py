@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MORE_PHRASES', 'CANNOT_TELL', 'HOW_ASKED', 'CAVEAT', 'HOLM_CAVEAT', 'krippendorff', 'wilson_bounds',
-           'wilson_interval', 'holm', 'Comparison', 'pair_answers', 'wilcoxon_of_means', 'clip_interval',
+           'wilson_interval', 'holm', 'format_p', 'Comparison', 'pair_answers', 'wilcoxon_of_means', 'clip_interval',
            'choose_design', 'check_chance', 'compare_versions', 'VersionMean', 'version_mean', 'Analysis', 'agreement',
-           'analyze_table', 'pluralize', 'capitalize_first', 'format_p', 'percent_interval', 'version_label',
-           'within_margin', 'what_remains', 'verdict', 'share_sentence', 'difference_sentence', 'comparison_sentence',
-           'fooling_sentence', 'asked_sentence', 'plan_sentence', 'summary_paragraph']
+           'analyze_table', 'pluralize', 'capitalize_first', 'percent_interval', 'version_label', 'within_margin',
+           'what_remains', 'verdict', 'share_sentence', 'difference_sentence', 'comparison_sentence',
+           'fooling_sentence', 'asked_sentence', 'plan_sentence', 'agreement_sentence', 'summary_paragraph']
 
 # %% ../nbs/16_analysis.ipynb #e2fb7323
 import math
@@ -88,6 +88,13 @@ def holm(
     corrected = np.empty(m)
     corrected[order] = np.maximum.accumulate(np.minimum(scaled, 1))
     return corrected.tolist()
+
+# %% ../nbs/16_analysis.ipynb #3447efb9
+def format_p(p: float) -> str:
+    "A p value as journals print it (APA): three decimals, without the zero before the point."
+    if p < 0.001:
+        return 'p < .001'
+    return 'p > .999' if p > 0.9995 else f'p = {p:.3f}'.replace('0.', '.')
 
 # %% ../nbs/16_analysis.ipynb #004dc8e4
 @dataclass(frozen=True)
@@ -279,11 +286,6 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def format_p(p: float) -> str:
-    "A p value as journals print it."
-    return 'p < .001' if p < 0.001 else f'p = {p:.3f}'.replace('0.', '.')
-
-
 def percent_interval(x) -> str:  # anything with low and high
     "The interval of a share in words."
     return f'95 % interval {x.low:.0%} to {x.high:.0%}'
@@ -294,8 +296,12 @@ def version_label(version: str) -> str:
     return 'real photos' if version == TRUTH else f'pictures by {version}'
 
 # %% ../nbs/16_analysis.ipynb #92390717
-MORE_PHRASES = dict(rating='look more real', real='are taken for real more often', pair='are chosen more often')
-CANNOT_TELL = 'The study cannot tell them apart, which does not mean that they are equal'
+MORE_PHRASES = dict(
+    rating='look more real than',
+    real='are taken for real more often than',
+    pair='are chosen more often than',
+)
+CANNOT_TELL = 'The study cannot tell {} apart, which does not mean that they are equal'
 
 
 def within_margin(c: Comparison, margin: float) -> str:
@@ -310,19 +316,20 @@ def what_remains(c: Comparison) -> str:
         return f'anything from {c.low:+.2f} to {c.high:+.2f} remains possible'
     return f'shares from {c.low:.0%} to {c.high:.0%} remain possible'
 
-
+# %% ../nbs/16_analysis.ipynb #1df9a47d
 def verdict(c: Comparison, key: dict) -> str:
     "What a comparison allows to say: different, equal, or neither."
     different = c.p_holm < 0.05
     equal = c.equivalence_p < 0.05
+    both = f'{version_label(c.a)} and {version_label(c.b)}'
     if different and equal:
-        return f'They differ, but {within_margin(c, key["margin"])}.'
+        return f'{both} differ, but {within_margin(c, key["margin"])}.'
     if equal:
-        return f'They are equal {within_margin(c, key["margin"])}.'
+        return f'{both} are equal {within_margin(c, key["margin"])}.'
     if different:
-        higher = c.a if c.value > c.null else c.b
-        return f'{version_label(higher)} {MORE_PHRASES[key["kind"]]}.'
-    return f'{CANNOT_TELL}: {what_remains(c)}.'
+        higher, lower = (c.a, c.b) if c.value > c.null else (c.b, c.a)
+        return f'{version_label(higher)} {MORE_PHRASES[key["kind"]]} {version_label(lower)}.'
+    return f'{CANNOT_TELL.format(both)}: {what_remains(c)}.'
 
 # %% ../nbs/16_analysis.ipynb #e082f792
 def share_sentence(c: Comparison) -> str:
@@ -336,7 +343,7 @@ def difference_sentence(c: Comparison, unit: str) -> str:
     "One difference in words, without its verdict."
     interval = f'95 % interval [{c.low:.2f}, {c.high:.2f}]'
     test = f't({c.df:.1f}) = {c.t:.2f}, {format_p(c.p_holm)}'
-    effect = f'{c.effect:.2f} standard deviations of an answer, {c.effect_low:.2f} to {c.effect_high:.2f}'
+    effect = f'effect size {c.effect:.2f} standard deviations of an answer, {c.effect_low:.2f} to {c.effect_high:.2f}'
     versions = f'{version_label(c.a)} minus {version_label(c.b)}'
     return f'{versions}: {c.value:+.2f} {unit} ({interval}; {test}; {effect})'
 
@@ -385,6 +392,12 @@ def plan_sentence(a: Analysis) -> str:
         + (', so that this study is smaller than planned.' if smaller else '.')
     )
 
+# %% ../nbs/16_analysis.ipynb #e12b6ce5
+def agreement_sentence(alpha: float) -> str:
+    "Krippendorff's α in words, with the limits that its author gives for relying on single answers."
+    word = 'high' if alpha >= 0.8 else 'middling' if alpha >= 0.667 else 'low'
+    return f"Raters agreed with Krippendorff's α = {alpha:.2f}, which is {word} (0 is chance, 1 full agreement)."
+
 # %% ../nbs/16_analysis.ipynb #f94d6e0b
 CAVEAT = 'Errors count raters and pictures as drawn at random (crossed, linear, which approximates ordinal answers)'
 HOLM_CAVEAT = "; p values are Holm's, intervals stand alone"
@@ -401,6 +414,6 @@ def summary_paragraph(a: Analysis) -> str:
         text.append(fooling_sentence(a))
     text += [comparison_sentence(c, a.key) for c in a.comparisons]
     if not math.isnan(a.alpha):
-        text.append(f"Raters agreed with Krippendorff's α = {a.alpha:.2f}.")
+        text.append(agreement_sentence(a.alpha))
     text.append(CAVEAT + (HOLM_CAVEAT if len(a.comparisons) > 1 else '') + '.')
     return ' '.join(text)

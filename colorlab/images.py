@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'assets_folder', 'carried_folder', 'sample_folder', 'old_photos_folder', 'photo_files', 'open_file',
            'open_photo', 'SmallPhoto', 'open_small', 'img_to_rgb', 'rgb_to_img', 'to_pil', 'column_widths',
-           'show_strip', 'draw_diagram', 'atomic_write', 'progress_bar', 'jpeg_data_uri', 'write_page', 'figure_svg']
+           'show_strip', 'draw_diagram', 'atomic_write', 'progress_bar', 'jpeg_data_uri', 'write_page', 'figure_svg', 'looks_like_photo', 'other_files', 'PhotoList', 'list_photos', 'OTHER_SUFFIXES']
 
 # %% ../nbs/foundations/20_images.ipynb #5e8a7d89
 # long: one import a line
@@ -57,25 +57,80 @@ def old_photos_folder() -> Path:
     return carried_folder('old_photos')
 
 # %% ../nbs/foundations/20_images.ipynb #c7237734
-PHOTO_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif'.split())
+PHOTO_SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .heic .heif .avif .jp2 .j2k'.split())
+OTHER_SUFFIXES = frozenset(  # photos to a person, and not to us
+    '.jxl .jpx .psd .psb .xcf .pdf .tga .pcx .ppm .pgm .pnm .exr .djvu .dcm .dng .raw .cr2 .cr3 .nef .nrw .arw .sr2 '
+    '.raf .orf .rw2 .pef .srw .rwl .3fr .iiq .x3f .kdc .dcr .mrw .erf .mef'.split()
+)
+
+
+def looks_like_photo(path) -> bool:
+    "Whether a file that does not end like a photo may be one, by its name, or without an ending by its first bytes."
+    name = os.path.basename(path).rstrip('. ~')
+    if os.path.splitext(name)[1]:
+        return os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES | OTHER_SUFFIXES
+    try:
+        with open(path, 'rb') if os.path.isfile(path) else io.BytesIO() as file:
+            return bool(identify_image(file))
+    except Exception:  # decoders raise almost anything
+        return False
+
+
+def other_files(
+    paths: list,  # of files that look like photos
+) -> list[str]:  # a line for each ending
+    "What to do about files that are photos to a person, and not to us."
+    found = {}
+    for path in paths:
+        found.setdefault(os.path.splitext(path)[1], []).append(path)
+    lines = []
+    for ending, same in found.items():
+        kind = f'ending in "{ending}"' if ending else 'without an ending'
+        cure = 'save as TIFF, PNG or JPEG' if ending.lower() in OTHER_SUFFIXES else 'give another ending'
+        lines.append(f'passed over: {len(same)} {kind}, the first is {same[0]}; {cure}')
+    return lines
+
+
+# %% ../nbs/foundations/20_images.ipynb #d6e68c90
+class PhotoList(NamedTuple):
+    "The photos in a folder, and what was passed over."
+
+    files: list  # paths relative to the folder, with forward slashes, sorted
+    passed_over: list  # a line for each kind of file that may be a photo, and for each folder
+
+
+def list_photos(
+    folder,  # searched through all its subfolders
+) -> PhotoList:
+    "The files in `folder` that end like a photo; hidden ones do not count, and links to folders are not followed."
+    files, others, lines = [], [], []
+
+    def say(e: OSError):
+        lines.append(f'passed over: {e.filename}, which cannot be looked into ({e.strerror})')
+
+    for where, folders, names in os.walk(folder, onerror=say):  # asks once a folder, not once a file: Drive is slow
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        for path in (os.path.join(where, name) for name in folders):
+            if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+                lines.append(f'passed over: {path}, a link to another folder; give that one, too')
+        for path in (os.path.join(where, name) for name in names if not name.startswith('.')):
+            if Path(path).suffix.lower() in PHOTO_SUFFIXES:
+                files.append(Path(path).relative_to(folder).as_posix())
+            elif looks_like_photo(path):
+                others.append(path)
+    return PhotoList(sorted(files), [printable(line) for line in lines + other_files(others)])
 
 
 def photo_files(
     folder,  # searched through all its subfolders
 ) -> list[str]:  # paths relative to `folder`, with forward slashes, sorted
-    "The files in `folder` that end like a photo; hidden ones are passed over. `BadInput` if there is none."
-    folder = Path(folder)
-    if not folder.is_dir():
+    "The files of `list_photos`. `BadInput` if there is none."
+    if not Path(folder).is_dir():
         raise BadInput(f'{folder}: there is no such folder')
-    files = []
-    for where, folders, names in os.walk(folder):  # asks the disk once a folder, not once a file: Drive is slow
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in names:
-            if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith('.'):
-                files.append(Path(where, name).relative_to(folder).as_posix())
+    files, passed_over = list_photos(folder)
     if not files:
-        raise BadInput(f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})')
-    return sorted(files)
+        raise BadInput('; '.join([f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})', *passed_over]))
+    return files
 
 # %% ../nbs/foundations/20_images.ipynb #e906fe96
 def open_file(

@@ -85,7 +85,7 @@ def time_pairs(n):
         for i, thumb in enumerate(make_thumbs(n)):
             signature = dct_signature(thumb).tobytes()
             about = dict(file=f'{i:06}', sha256=f'{i:064}', thumb=thumb.tobytes(), signature=signature)
-            rows.append((1, 1, *(known | about).values()))
+            rows.append((1, 1, *(known | about).values(), 0))
         records.query(f'insert into photos values ({",".join("?" * len(rows[0]))})', rows)
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
         pairs = near_pairs(records)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['DAMAGED', 'RECORD_VERSION', 'MIN_EXACT_SIDE', 'cpu_count', 'map_threads', 'cache_folder', 'FileState', 'file_state',
-           'RecordStore', 'Resized', 'resized_shape', 'min_decoded_side', 'is_plain_jpeg', 'decode_plain_jpeg',
-           'read_pixels', 'resize_short_side', 'PhotoCache', 'read_cached_pixels', 'write_bytes_array', 'cache_photos']
+           'RecordStore', 'row_crc', 'Resized', 'resized_shape', 'min_decoded_side', 'is_plain_jpeg',
+           'decode_plain_jpeg', 'read_pixels', 'resize_short_side', 'PhotoCache', 'read_cached_pixels',
+           'write_bytes_array', 'is_whole', 'cache_photos']
 
 # %% ../nbs/foundations/21_cache.ipynb #f4307e8e
 import hashlib
@@ -19,6 +20,7 @@ from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -78,7 +80,7 @@ def file_state(
 
 # %% ../nbs/foundations/21_cache.ipynb #cd8e9dea
 DAMAGED = sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
-RECORD_VERSION = 2  # to be raised when `inspect_photo` comes to other results
+RECORD_VERSION = 3  # to be raised when `inspect_photo` comes to other results
 
 
 class RecordStore:
@@ -105,7 +107,7 @@ class RecordStore:
 def run_query(self: RecordStore, sql: str, rows: list | None = None) -> list:
     "Open the database, make the table if it is missing, ask or change it; all or nothing."
     with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
-        fields = ', '.join(('bytes', 'changed', *self.columns))
+        fields = ', '.join(('bytes', 'changed', *self.columns, 'crc'))
         db.execute(f'create table if not exists photos ({fields}, primary key (file)) without rowid')
         return (db.execute(sql) if rows is None else db.executemany(sql, rows)).fetchall()
 
@@ -147,7 +149,8 @@ def update(
 ):
     "Look at the files that are new or changed. Interrupted, the next call goes on. Errors as from `query`."
     self.files = files
-    known = {file: state for file, *state in self.query('select file, bytes, changed from photos')}
+    rows = self.query(f'select file, bytes, changed, {", ".join(self.columns)}, crc from photos')
+    known = {file: [*row[:2]] if row_crc(row) == crc else None for file, *row, crc in rows}
     if forget:
         self.query('delete from photos where file = ?', [(file,) for file in known.keys() - set(files)])
 
@@ -156,17 +159,23 @@ def update(
         return state.changed is not None and known.get(file) == [*state]
 
     todo = [file for file in files if not is_known(file)]
-    marks = ','.join('?' * (2 + len(self.columns)))
+    marks = ','.join('?' * (3 + len(self.columns)))
     for batch in chunked(map_threads(self.record, todo, 'looking at photos'), 256):
         self.query(f'replace into photos values ({marks})', batch)
 
 # %% ../nbs/foundations/21_cache.ipynb #88f6de2a
+def row_crc(row) -> int:
+    "The checksum of a row of the table; a row in which a bit has flipped has another one."
+    return crc32(repr([*row]).encode())
+
+
 @patch
-def record(self: RecordStore, file: str) -> tuple:  # bytes, changed, and the columns
+def record(self: RecordStore, file: str) -> tuple:  # bytes, changed, the columns, and their checksum
     "One row of the table."
     state = file_state(self.folder / file)  # before the look: what changes meanwhile is looked at again
     found = self.look(self.folder, file)
-    return (*state, *(found[column] for column in self.columns))
+    row = *state, *(found[column] for column in self.columns)
+    return *row, row_crc(row)
 
 # %% ../nbs/foundations/21_cache.ipynb #301dc50e
 @patch
@@ -302,12 +311,27 @@ def write_bytes_array(
     parts,  # arrays of uint8, one after the other
     length: int,  # of all together
 ):
-    "Write a long array in parts, as it comes. Through a memory map a full disk would kill the process."
+    """Write a long array in parts, as it comes, and behind it a checksum of all (SHA-256).
+
+    Through a memory map a full disk would kill the process."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, dict(descr='|u1', fortran_order=False, shape=(length,)))
+    digest = hashlib.sha256()
     with atomic_write(path, fsync=False) as part, open(part, 'wb') as f:
-        header = dict(descr='|u1', fortran_order=False, shape=(length,))
-        np.lib.format.write_array_header_1_0(f, header)
-        for array in parts:
-            f.write(array)
+        for some in chain([header.getvalue()], parts):
+            f.write(some)
+            digest.update(some)
+        f.write(digest.digest())
+
+
+def is_whole(
+    path,  # of a file that `write_bytes_array` may have made
+) -> bool:
+    "Whether a file is there and holds what was written."
+    if not path.exists() or path.stat().st_size <= 32:
+        return False
+    data = np.memmap(path, mode='r')
+    return hashlib.sha256(data[:-32]).digest() == data[-32:].tobytes()
 
 # %% ../nbs/foundations/21_cache.ipynb #041d9004
 def cache_photos(
@@ -318,9 +342,9 @@ def cache_photos(
     "Decode and shrink every photo once; `BadInput` if one has changed since the manifest was made."
     sizes = [resized_shape((row.width, row.height), short).cut for row in rows.itertuples()]
     shapes = np.array([(height, width) for width, height in sizes])
-    key = hashlib.sha256(f'3 {short} {" ".join(rows.sha256)}'.encode()).hexdigest()[:20]
+    key = hashlib.sha256(f'4 {short} {" ".join(rows.sha256)}'.encode()).hexdigest()[:20]
     path = cache_folder() / f'{key}.npy'
-    if not path.exists():
+    if not is_whole(path):
         pixels = map_threads(
             lambda row: read_cached_pixels(folder, row, short), [*rows.itertuples()], 'shrinking photos'
         )

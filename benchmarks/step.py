@@ -23,9 +23,10 @@ from colorlab.images import sample_folder
 from colorlab.lite import Lite
 from colorlab.loaders import photo_loaders
 from colorlab.models import create_model, get_y
+from colorlab.presets import report_generator
 from colorlab.runs import PRECISIONS, Run, Settings
 from colorlab.training import fit_epochs, run_learner, write_baselines
-from colorlab.unet import TimmUNet, report_generator
+from colorlab.unet import TimmUNet
 
 
 def pix2pix_unet():

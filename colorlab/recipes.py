@@ -29,13 +29,14 @@ from .models import create_model, predict, resolve
 from colorlab.presets import (
     DISCRIMINATORS,
     PRESETS,
+    REPORT_GENERATORS,
     TIMM_ENCODER,
     match_disc,
     preset,
+    report_generator,
     with_adversary,
 )
 from .training import make_callbacks
-from .unet import REPORT_GENERATORS, report_generator
 
 # %% ../nbs/extras/35_recipes.ipynb #7e770a32
 class NetworkSpec(NamedTuple):
@@ -68,7 +69,7 @@ DEFAULT_CALLBACKS = {  # architecture -> callbacks without which it does not lea
 
 # %% ../nbs/extras/35_recipes.ipynb #0e60c911
 def network_settings(
-    name: str,  # of `NETWORKS` or of `colorlab.unet.REPORT_GENERATORS`, or "module:Class"
+    name: str,  # of `NETWORKS` or of `colorlab.presets.REPORT_GENERATORS`, or "module:Class"
     space: str | None = None,  # by default lab, or the report's
 ) -> dict:  # a part of `Settings`: arch, args, init and space at least
     "How to build a network for a space; `BadInput` with the names there are."
@@ -90,7 +91,7 @@ def network_settings(
 
 # %% ../nbs/extras/35_recipes.ipynb #f16d0eea
 def system_settings(
-    name: str,  # of `PRESETS`, `NETWORKS` or `colorlab.unet.REPORT_GENERATORS`, or "module:Class"
+    name: str,  # of `PRESETS`, `NETWORKS` or `colorlab.presets.REPORT_GENERATORS`, or "module:Class"
     space: str | None = None,  # by default the report's, or lab
     data: str | None = None,  # the photos, see `colorlab.presets.preset`
     **changes,  # of the settings

@@ -16,11 +16,19 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from colorlab.images import BadInput
 from colorlab.lab import SPACES
 from colorlab.models import create_model, load_model, predict
-from colorlab.presets import PRESETS, REPORT_GRIDS, assumptions, preset, preset_values
+from colorlab.presets import (
+    PRESETS,
+    REPORT_GENERATORS,
+    REPORT_GRIDS,
+    assumptions,
+    preset,
+    preset_values,
+    report_generator,
+)
 from colorlab.recipes import copy_few_photos, smoke_config
 from colorlab.runs import Settings
 from colorlab.training import train
-from colorlab.unet import REPORT_GENERATORS, Residual, report_generator
+from colorlab.unet import Residual
 
 FACTS = tomllib.loads((Path(__file__).parent / 'report_facts.toml').read_text())
 GRIDS = FACTS.pop('grids')
@@ -401,7 +409,8 @@ def test_batch_norm_at_one_pixel_wants_two_photos_in_a_batch(few, tmp_path):
 def test_runs_from_before_the_norms_go_on_as_they_were(few, tmp_path):
     "A run names every argument of its networks: the U-Net without a norm at the deepest level, R0's CNN with one less."
     from colorlab.gan import DeepCNN
-    from colorlab.unet import PIX2PIX, UNet
+    from colorlab.presets import PIX2PIX
+    from colorlab.unet import UNet
 
     old = UNet(**PIX2PIX | dict(nf=4, levels=7, ni=1, no=2))
     names = set(old.state_dict())

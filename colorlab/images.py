@@ -335,7 +335,7 @@ def write_page(
     loader = FileSystemLoader(assets_folder())
     pages = Environment(loader=loader, autoescape=select_autoescape())
     with atomic_write(path) as part:
-        part.write_text(pages.get_template(template).render(**values), encoding='utf-8')
+        part.write_text(pages.get_template(template).render(**values), encoding='utf-8', errors='backslashreplace')
     return Path(path)
 
 # %% ../nbs/foundations/20_images.ipynb #dd1706d5

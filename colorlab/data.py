@@ -26,6 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .cache import RecordStore, map_threads
 from .datasets import find_dataset, read_listing
+from .formats import printable, read_bytes
 from .images import BadInput, atomic_write, decoder_message, open_small, photo_files, sample_folder
 from .lab import rgb_to_lab
 
@@ -84,9 +85,12 @@ def inspect_photo(
     "Look at one file once. The verdict is `ok`, `gray`, `toned` (sepia and the like) or `broken: why`; raises nothing."
     row = dict(file=file, sha256='', width=0, height=0, chroma=0.0)
     try:
-        data = (Path(folder) / file).read_bytes()
-    except OSError as e:
-        return row | dict(verdict=f'broken: {e.strerror}')
+        file.encode()
+        data = read_bytes(Path(folder) / file)
+    except UnicodeEncodeError:  # neither a list nor a page could name it
+        return row | dict(file=printable(file), verdict='broken: its name is no UTF-8, rename it')
+    except (OSError, BadInput) as e:
+        return row | dict(verdict=f'broken: {getattr(e, "strerror", None) or str(e).rpartition(": ")[2]}')
     row['sha256'] = hashlib.sha256(data).hexdigest()
     try:
         img, (width, height) = open_small(io.BytesIO(data), 96, name=file)
@@ -144,7 +148,7 @@ def split_counts(
 # %% ../nbs/02_data.ipynb #7d4222a3
 def group_rank(group: str, seed: int) -> str:  # a number, written in 64 digits
     "Where a group stands in the shuffled order; depends on its name and the seed, and on nothing else."
-    return hashlib.sha256(f'{seed}/{group}'.encode()).hexdigest()
+    return hashlib.sha256(f'{seed}/{group}'.encode(errors='surrogateescape')).hexdigest()
 
 
 def shuffle_groups(

@@ -151,3 +151,27 @@ def test_no_memory_and_no_right_to_write_cost_one_photo(tmp_path, monkeypatch):
     got = color(tmp_path / 'in', tmp_path / 'out')
     assert [p.name for p in got.done] == ['a.png', 'z.png']
     assert 'not enough memory' in got.failed[0] and 'Permission denied' in got.failed[1]
+
+
+def test_doctor_and_training_name_what_they_cannot(tmp_path):
+    from colorlab.data import make_manifest
+    from colorlab.doctor import diagnose, findings_text, fixed_listing, write_doctor_page
+
+    folder = os.fsdecode(os.path.join(os.fsencode(tmp_path), b'f\xfcr Oma'))  # its own name is no UTF-8 either
+    os.mkdir(folder)
+    rng = np.random.default_rng(42)
+    for name in ['a.png', 'b.png', 'c.png', os.fsdecode(b'caf\xe9.png'), 'two\nlines.png', 'é.png']:
+        Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(os.path.join(folder, name))
+    open(os.path.join(folder, 'empty.png'), 'w').close()
+    os.mkfifo(os.path.join(folder, 'pipe.png'))
+    for counts in (dict(), dict(train=2, val=1, test=1)):
+        table = make_manifest(folder, **counts).table
+        broken = table[table.verdict.str.startswith('broken')]
+        assert all(name.isprintable() or '\n' in name for name in table.file) and len(broken) <= 3
+        make_manifest(folder, **counts).save(tmp_path / 'manifest.csv')
+    for _ in range(2):
+        found = diagnose(folder)
+        text = findings_text(found)
+        assert '3 cannot be read' in text and 'its name is no UTF-8, rename it' in text and 'is empty' in text
+        assert len(fixed_listing(found)) == 5
+    write_doctor_page(found, tmp_path / 'doctor.html')

@@ -4,25 +4,30 @@
 
 # %% auto #0
 __all__ = ['random_state', 'set_random_state', 'to_builtin', 'serialize_state', 'weight_digest', 'frozen_digests',
-           'rebuilt_weights', 'count_bytes', 'Checkpoints', 'load_checkpoint', 'SetEpoch', 'NonFiniteLoss',
-           'TerminateOnNonFinite']
+           'rebuilt_weights', 'count_bytes', 'Checkpoints', 'check_whole', 'load_checkpoint', 'SetEpoch',
+           'NonFiniteLoss', 'TerminateOnNonFinite', 'highest_lr', 'DiscTrainer']
 
 # %% ../nbs/foundations/25_checkpoints.ipynb #bbf095b5
 import hashlib
 import io
 import pickle
 import random
+import zipfile
+from contextlib import nullcontext
 from time import perf_counter
+from warnings import catch_warnings
 
 import numpy as np
 import torch
 from fastai.callback.core import Callback
-from fastcore.basics import patch
+from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.schedule import ParamScheduler
+from fastcore.basics import patch, store_attr
 from torch import nn
 
 from .callbacks import as_run, is_training_run
 from .images import BadInput, atomic_write
-from .models import save_model
+from .models import create_model, load_weights, resolve_function, save_model
 from .runs import Run, Settings
 
 # %% ../nbs/foundations/25_checkpoints.ipynb #d86bbd4e
@@ -180,12 +185,22 @@ def save_models(self: Checkpoints):
     save_model(self.model, self.save_to / 'model.safetensors', s.arch, s.args, s.space, s.size)
 
 # %% ../nbs/foundations/25_checkpoints.ipynb #c870de69
+def check_whole(path):
+    "`zipfile.BadZipFile` if a bit of a checkpoint has flipped, or if it would unpack to more than lies on the disk."
+    with zipfile.ZipFile(path) as parts:  # which holds a CRC-32 of each part; PyTorch writes them and reads none
+        if sum(part.file_size for part in parts.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile('it is packed')
+        if parts.testzip():
+            raise zipfile.BadZipFile('a bit of it has flipped')
+
+
 def load_checkpoint(run: Run) -> dict | None:  # None if the run has none yet
     "The newest checkpoint that is whole; damaged ones are put aside. Nothing in it is executed."
     for path in reversed(run.checkpoints()):
         try:
+            check_whole(path)
             return torch.load(path, map_location='cpu', weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as e:
+        except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError) as e:
             path.rename(path.with_suffix('.damaged'))  # or it would count as the newest for ever
             print(f'{path.name} is damaged ({str(e).split(".")[0]}): trying the one before, if there is one')
 
@@ -230,3 +245,117 @@ class TerminateOnNonFinite(Callback):
         kept = f'the last good checkpoint is {saved[-1].name}' if saved else 'there is no checkpoint yet'
         where = f'the {name} is {loss.item()} in epoch {self.epoch + 1}, batch {self.iter + 1}'
         raise NonFiniteLoss(f'{where}; {kept}; start a new run with a lower lr, or with precision bf16 or float32')
+
+# %% ../nbs/foundations/25_checkpoints.ipynb #6c7d59d8
+def highest_lr(learn) -> float:
+    "The highest learning rate of a learner's last parameter group in the fit that is about to begin."
+    schedules = [cb.scheds['lr'] for cb in learn.cbs if isinstance(cb, ParamScheduler) and 'lr' in cb.scheds]
+    if not schedules:
+        return learn.opt.hypers[-1]['lr'] if learn.opt else 0.0  # a learner may validate before it ever fits
+    rates = [lr(i / 1000) for lr in schedules for i in range(1000)]
+    return max(torch.as_tensor(rate, dtype=torch.float64).flatten()[-1].item() for rate in rates)
+
+# %% ../nbs/foundations/25_checkpoints.ipynb #d42cb60c
+class DiscTrainer(Callback):
+    """What a discriminator needs to learn beside a learner's network, and to be kept in a run.
+
+    What it learns is the business of a subclass, which hands a loss to `disc_backward` for every batch.
+    """
+
+    order = 20  # later than `MixedPrecision`: its half precision must end before ours, or stale weights are used
+
+    def __init__(
+        self,
+        disc: str,  # "module:Class" of a network
+        args: dict = None,  # its arguments
+        init: str = None,  # "module:function" that fills in pretrained weights, as in `Settings`
+        warm_start: str = None,  # a run or a .safetensors file with weights of the discriminator
+        lr: float = 2e-4,  # highest learning rate of the discriminator; it follows the generator's schedule
+        betas=(0.5, 0.999),  # of the discriminator's Adam
+    ):
+        store_attr('init,warm_start,lr')
+        self.arch = disc
+        self.args = args or {}
+        self.disc = create_model(disc, args)
+        self.betas = tuple(betas)
+        self.disc_opt = None  # made when the first fit begins
+        self.saved = None  # the state of a run that is resumed
+
+# %% ../nbs/foundations/25_checkpoints.ipynb #f487469b
+@patch
+def fill_disc(self: DiscTrainer):
+    "Give the discriminator its first weights; `BadInput` if they do not fit or cannot be downloaded."
+    if self.warm_start:
+        load_weights(self.disc, self.warm_start, 'disc.safetensors')
+    elif self.init:
+        with catch_warnings(action='ignore'):  # torch warns on meta, where a run is only planned
+            resolve_function(self.init)(self.disc)
+
+
+@patch
+def place_disc(self: DiscTrainer):
+    "Give the discriminator its weights and its optimizer when the first fit begins, and its device at every fit."
+    if self.disc_opt is None and not self.saved:
+        self.fill_disc()
+    channels_last = any(p.ndim == 4 and not p.is_contiguous() for p in self.model.parameters())
+    memory_format = torch.channels_last if channels_last else torch.preserve_format
+    self.disc.train().to(self.dls.device, memory_format=memory_format)
+    if self.disc_opt is None:
+        self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
+
+
+@patch
+def before_fit(self: DiscTrainer):
+    "Prepare the discriminator. It stays away from `lr_find`, which must leave no trace, and from `get_preds`."
+    self.run = is_training_run(self.learn)
+    if not self.run:
+        return
+    self.place_disc()
+    self.gen_lr = highest_lr(self.learn)
+    self.mixed = next((cb for cb in self.learn.cbs if isinstance(cb, MixedPrecision)), None)
+    fp16 = self.mixed is not None and self.learn.scaler.is_enabled()
+    self.disc_scaler = torch.amp.GradScaler(torch.device(self.dls.device).type, enabled=fp16)
+    if self.saved:
+        self.disc_opt.load_state_dict(self.saved['disc_opt'])
+        self.disc_scaler.load_state_dict(self.saved['disc_scaler'])
+        self.saved = None
+    accumulation = getattr(self.learn, 'gradient_accumulation', None)  # where memory is short, a batch comes in parts
+    self.parts = -(-accumulation.n_acc // self.dls.train.bs) if accumulation else 1
+
+# %% ../nbs/foundations/25_checkpoints.ipynb #f05abf7f
+@patch
+def disc_precision(self: DiscTrainer):
+    "Within, the discriminator computes with the learner's precision."
+    return self.mixed.autocast if self.mixed else nullcontext()
+
+
+@patch
+def disc_backward(self: DiscTrainer, loss: torch.Tensor):
+    "Backward, and a step of the discriminator's optimizer when a whole batch is in."
+    self.disc_scaler.scale(loss / self.parts).backward()
+    if (self.iter + 1) % self.parts:
+        return
+    for group in self.disc_opt.param_groups:
+        group['lr'] = self.lr * self.opt.hypers[-1]['lr'] / self.gen_lr if self.gen_lr else self.lr
+    self.disc_scaler.step(self.disc_opt)
+    self.disc_scaler.update()
+    self.disc_opt.zero_grad()
+
+# %% ../nbs/foundations/25_checkpoints.ipynb #4427afb2
+@patch
+def state_dict(self: DiscTrainer) -> dict:
+    "What a checkpoint keeps: the discriminator, its optimizer and its loss scaler."
+    return {part: getattr(self, part).state_dict() for part in ('disc', 'disc_opt', 'disc_scaler')}
+
+
+@patch
+def load_state_dict(self: DiscTrainer, state: dict):
+    "Take up the state of a checkpoint, the discriminator now and the rest when the fit begins."
+    self.disc.load_state_dict(state['disc'])
+    self.saved = state
+
+
+@patch
+def save(self: DiscTrainer, run: Run, settings: Settings):
+    "Write the discriminator into a run."
+    save_model(self.disc, run / 'disc.safetensors', self.arch, self.args, settings.space, settings.size)

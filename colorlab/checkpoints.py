@@ -303,7 +303,7 @@ def place_disc(self: DiscTrainer):
     if self.disc_opt is None:
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
 
-
+# %% ../nbs/foundations/25_checkpoints.ipynb #80eddea3
 @patch
 def before_fit(self: DiscTrainer):
     "Prepare the discriminator. It stays away from `lr_find`, which must leave no trace, and from `get_preds`."

@@ -243,7 +243,8 @@ def findings(d: Diagnosis) -> list[Finding]:
     for file, verdict in zip(broken.file, broken.verdict):
         found['broken'].reasons[file] = verdict.partition(': ')[2]
     found['near'].count = len(set(found['near'].files))
-    rare_hues = int((d.hue_total() < 0.02).sum())
+    total = d.hue_total()
+    rare_hues = int((total < 0.02).sum()) if total.any() else 0
     hues = Finding(kind='hues', title='rare hues', files=[], count=rare_hues, wrong=False)
     return [*found.values(), hues]
 
@@ -251,6 +252,8 @@ def findings(d: Diagnosis) -> list[Finding]:
 def hue_line(d: Diagnosis) -> str:
     "The most common and the rarest hue, in one sentence."
     share = 100 * d.hue_total()
+    if not share.any():
+        return 'None of them has color that could be learned.'
     common, rare = share.argmax(), share.argmin()
     most = f'{share[common]:.0f} % is {HUE_NAMES[common]}'
     least = f'{share[rare]:.1f} % {HUE_NAMES[rare]}'
@@ -341,7 +344,7 @@ def write_doctor_page(
         findings=found,
         shown=shown,
         pairs=pairs,
-        hues=[page_hue(d, i) for i in range(12)],
+        hues=[page_hue(d, i) for i in range(12)] if d.hue_total().any() else [],
         hue_line=hue_line(d),
         n=len(d.table),
         most=most,

@@ -4,12 +4,15 @@ import shutil
 import signal
 import sqlite3
 
+import numpy as np
 import pandas as pd
+import pytest
 from conftest import Running, colorlab, sample
 from PIL import Image
 from test_cli import one_line
 
-from colorlab.doctor import PhotoRecords, diagnose, findings, findings_text, write_doctor_page
+from colorlab.doctor import PhotoRecords, diagnose, findings, findings_text, fixed_listing, write_doctor_page
+from colorlab.images import BadInput
 
 
 def test_what_it_finds_training_can_follow(photos, tmp_path):
@@ -87,3 +90,17 @@ def test_killed_it_goes_on(tmp_path, monkeypatch):
     running.end(signal.SIGKILL)
     assert 0 < seen() < 1000
     assert '1000 photos' in colorlab('doctor', tmp_path / 'many').stdout and seen() == 1000
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_gray_folder_has_no_hues(tmp_path):
+    for i in range(3):
+        level = np.random.default_rng(i).integers(0, 256, (24, 32), np.uint8)
+        Image.fromarray(level).save(tmp_path / f'{i}.png')
+    found = diagnose(tmp_path)
+    text = findings_text(found)
+    assert '3 without color' in text and 'None of them has color' in text and '%' not in text
+    page = write_doctor_page(found, tmp_path / 'doctor.html').read_text(encoding='utf-8')
+    assert 'nan' not in page and 'class="bar"' not in page
+    with pytest.raises(BadInput, match='can be read and has color'):
+        fixed_listing(found)

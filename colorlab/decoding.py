@@ -112,19 +112,19 @@ def changes_colors(
         return False
     return kind == 'cmyk' or float(np.abs(found - probe).max()) > 1 / 255
 
-# %% ../nbs/foundations/19_decoding.ipynb #a9145e31
+# %% ../nbs/foundations/19_decoding.ipynb #a1e0d4c0
 def gray_to_srgb(
     gray: np.ndarray,  # (H, W): uint8, uint16, or float32 in 0..1
     icc: bytes,  # a profile of gray or RGB
 ) -> np.ndarray:  # (H, W, 3), same type
-    "Gray pixels of a profile in sRGB."
+    "Gray pixels of a profile in sRGB; they stay gray."
     space = 'gray' if icc[16:20] == b'GRAY' else 'rgb'
-    if gray.dtype == np.float32:
-        return convert(np.repeat(gray[..., None], CHANNELS[space], 2), icc, space)
     top = max_value(gray.dtype)
-    ramp = (np.arange(top + 1, dtype=np.float32) / top)[None, :, None]
-    table = convert(np.repeat(ramp, CHANNELS[space], 2), icc, space)[0] * top
-    return table.round().astype(gray.dtype)[gray]
+    values = gray if top == 1 else (np.arange(top + 1, dtype=np.float32) / top)[None]
+    found = convert(np.repeat(values[..., None], CHANNELS[space], 2), icc, space)[..., 1]  # all three are alike
+    if top > 1:
+        found = (found[0] * top).round().astype(gray.dtype)[gray]
+    return np.repeat(found[..., None], 3, 2)
 
 
 def inks_to_rgb(

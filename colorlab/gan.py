@@ -304,7 +304,7 @@ def epoch_metrics(self: Adversary) -> dict:  # name -> number
 # %% ../nbs/10_gan.ipynb #9b648191
 @patch
 def check(self: Adversary, settings: Settings, gen: nn.Module):
-    "`BadInput` if the discriminator cannot judge pictures of a run, or lacks its weights; computes nothing."
+    "`BadInput` if the discriminator cannot take pictures of a run, or lacks its weights; computes nothing."
     self.fill_disc()
     space = SPACES[settings.space]
     size = settings.size

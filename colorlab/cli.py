@@ -202,6 +202,7 @@ def colorize_command(
 ):
     """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
+    A flat album page or a frame around a photo stays gray, and several prints on a page are colored each by itself.
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     What lies in OUT already is done again only where another model or other options are asked for.
     """

@@ -36,7 +36,7 @@ def add_source(
 ):
     "Plan the photos of one source; results of an earlier run that lie inside a folder are no originals."
     if not os.path.lexists(source):
-        raise BadInput(f'{source}: there is no such file or folder')
+        raise BadInput(f'{source}: there is no such file or folder, or it may not be looked at')
     if os.path.exists(out) and not out.is_dir():
         raise BadInput(f'{out}: is a file; give a folder for the results')
     if not os.path.isdir(source):

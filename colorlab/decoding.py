@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SRGB', 'SRGB_PRIMARIES', 'P3_PRIMARIES', 'BT2020_PRIMARIES', 'CODED_PRIMARIES', 'CODED_EXPONENTS', 'HDR_CURVES',
-           'max_value', 'to_uint8', 'apply_orientation', 'known_orientation', 'convert', 'changes_colors',
+           'max_value', 'to_uint8', 'apply_orientation', 'exif_value', 'known_orientation', 'convert', 'changes_colors',
            'gray_to_srgb', 'inks_to_rgb', 'samples_to_srgb', 'make_profile', 'coded_profile', 'image_profile',
            'tiff_profile', 'tiff_orientation', 'gray_pixels', 'image_samples', 'png_chunks', 'png_chunk',
            'deep_png_samples', 'Picture', 'make_picture', 'decode_image', 'decode', 'is_upright_srgb']
@@ -63,6 +63,19 @@ def apply_orientation(
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def exif_value(
+    img: Image.Image,
+    tag: int,
+    part: int | None = None,  # of EXIF, by its number
+):  # the value; None if there is none, or if it cannot be understood
+    "A tag of EXIF, which may hold anything and never costs the picture."
+    try:
+        exif = img.getexif()
+        return (exif.get_ifd(part) if part else exif).get(tag)
+    except Exception:  # Pillow raises almost anything over damaged EXIF
+        return None
 
 
 def known_orientation(
@@ -214,8 +227,7 @@ def image_profile(
         return None
     if info.get('gamma') or info.get('chromaticity'):
         return make_profile(tuple(info.get('chromaticity') or SRGB_PRIMARIES), info.get('gamma') or 1 / 2.2)
-    exif = img.getexif()
-    if ExifTags.IFD.Exif in exif and exif.get_ifd(ExifTags.IFD.Interop).get(1) == 'R03':
+    if exif_value(img, 1, ExifTags.IFD.Interop) == 'R03':
         from imagecodecs import cms_profile
 
         return cms_profile('adobergb')
@@ -346,7 +358,7 @@ def decode_image(
     samples = deep_png_samples(data) if deep else image_samples(img)
     frames = 1 if img.format == 'MPO' else getattr(img, 'n_frames', 1)  # the first of a telephone's pair is the photo
     format = 'JPEG' if img.format == 'MPO' else img.format or ''
-    orientation = known_orientation(img.getexif().get(EXIF_ORIENTATION))
+    orientation = known_orientation(exif_value(img, EXIF_ORIENTATION))
     return make_picture(samples, image_profile(img, data), orientation, format, frames, size)
 
 
@@ -377,5 +389,5 @@ def is_upright_srgb(
 ) -> bool:
     "Whether the pixels of a picture need neither be turned nor converted, so that any decoder may read them."
     icc = image_profile(img)
-    turned = known_orientation(img.getexif().get(EXIF_ORIENTATION)) > 1
+    turned = known_orientation(exif_value(img, EXIF_ORIENTATION)) > 1
     return not turned and not (icc and changes_colors(icc, 'gray' if img.mode == 'L' else 'rgb'))

@@ -98,7 +98,7 @@ def sub_directory(
 # %% ../nbs/extras/43_exif.ipynb #52a5518f
 # how the pixels were stored: bits, compression, strips, color curves, previews
 STORAGE_TAGS = {EXIF_ORIENTATION, *range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294)}
-STORAGE_TAGS |= {301, *range(317, 326), 330, *range(332, 343), 347, *range(512, 522), 529, 530, 531, 532}
+STORAGE_TAGS |= {301, *range(317, 326), 330, *range(332, 343), 347, *range(512, 522), 529, 530, 532}
 STORAGE_TAGS |= {ICC_PROFILE := 34675, 37724, 0x501B}  # a profile, layers of Photoshop, a thumbnail of Windows
 SIZE_TAGS = {256: 0, 257: 1, 0xA002: 0, 0xA003: 1}  # of width 0, of height 1
 COLOR_SPACE, GAMMA, COMPRESSION, MAKER_NOTE = 0xA001, 0xA500, 0x9102, 0x927C

@@ -226,7 +226,7 @@ STALE = {f'{{{PREFIXES["xmp"]}}}Thumbnails', f'{{{NOTE_NS}}}HasExtendedXMP', f'{
 STALE |= {f'{{{PREFIXES["photoshop"]}}}{name}' for name in ('ColorMode', 'ICCProfile')}
 STORAGE_NAMES = 'BitsPerSample Compression PhotometricInterpretation SamplesPerPixel PlanarConfiguration'
 STORAGE_NAMES += ' TransferFunction WhitePoint PrimaryChromaticities YCbCrCoefficients YCbCrSubSampling'
-STORAGE_NAMES += ' YCbCrPositioning ReferenceBlackWhite NativeDigest'
+STORAGE_NAMES += ' ReferenceBlackWhite NativeDigest'
 STALE |= {f'{{{TIFF_NS}}}{name}' for name in STORAGE_NAMES.split()}
 
 

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tifffile
+from imagecodecs import png_encode
 from PIL import Image
 
 from colorlab.images import BadInput, open_photo, sample_folder
@@ -39,7 +39,7 @@ def seeds(folder):
         '1.tif': color.convert('1'),
     }.items():
         pic.save(folder / name, exif=exif)
-    cv2.imwrite(str(folder / 'd.png'), deep)
+    (folder / 'd.png').write_bytes(png_encode(deep))
     for name, pic in {'d.tif': deep, 'f.tif': (deep / 65535).astype(np.float32)}.items():
         tifffile.imwrite(folder / name, pic)
     for file in sorted(folder.glob('*.*')):

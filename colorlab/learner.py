@@ -146,7 +146,7 @@ def shape_errors(
         yield
     except BadInput:
         raise
-    except (RuntimeError, ValueError) as e:
+    except (RuntimeError, ValueError, TypeError, IndexError) as e:
         raise BadInput(f'{what}: {str(e).splitlines()[0]}') from e
 
 # %% ../nbs/foundations/26_learner.ipynb #4253eff3

@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from .data import Manifest
 from .images import BadInput, atomic_write
 from .lab import SPACES
+from .models import MAX_SIZE
 
 # %% ../nbs/foundations/23_runs.ipynb #957400d9
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=0.02)}
@@ -117,8 +118,8 @@ class Limits(NamedTuple):
 
 # %% ../nbs/foundations/23_runs.ipynb #904f95ca
 LIMITS = {
-    'size': Limits(8, whole=True),
-    'bs': Limits(1, whole=True),
+    'size': Limits(8, MAX_SIZE, whole=True),
+    'bs': Limits(1, 2**16, whole=True),
     'epochs': Limits(1, whole=True),
     'val': Limits(1, whole=True, optional=True),
     'test': Limits(0, whole=True, optional=True),
@@ -209,8 +210,10 @@ def read_settings(path) -> Settings:
     "The settings in a file; `BadInput` if this version does not understand them."
     try:
         stored = json.loads(Path(path).read_text())
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise BadInput(f'{path}: cannot be read ({e}); start a new run') from e
+    if not isinstance(stored, dict):
+        raise BadInput(f'{path}: holds no settings of a run; start a new run')
     stored = {RENAMED_SETTINGS.get(name, name): value for name, value in stored.items()}
     known = {f.name for f in fields(Settings)}
     complete = {'arch', 'data'} <= set(stored) <= known

@@ -42,7 +42,7 @@ from .lab import SPACES
 from .learner import check_shapes, choose_loss, network_learner, space_args
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
-from .models import create_model, instantiate, load_weights, resolve, resolve_function
+from .models import CALLBACKS, create_model, instantiate, load_weights, resolve, resolve_function
 from .runs import RENAMED_COLUMNS, Run, Settings, changed_settings
 
 # %% ../nbs/foundations/27_training.ipynb #1f587c70
@@ -50,13 +50,13 @@ def make_callbacks(
     callbacks: list,  # of `Settings`: ["module:Class", {arguments}] each
     classes=(),  # see `colorlab.models.resolve`
 ) -> list:
-    "The callbacks that settings name; `BadInput` if colorlab has none of that name."
+    "The callbacks that settings name; `BadInput` for others: settings may be a stranger's."
     made = []
     for pair in callbacks:
         if not (isinstance(pair, list) and [type(part) for part in pair] == [str, dict]):
             raise BadInput(f'callbacks: {pair} is not ["module:Class", {{arguments}}]')
         name, args = pair
-        made.append(instantiate(name, args, Callback, 'callback', classes))
+        made.append(instantiate(name, args, Callback, 'callback', classes, CALLBACKS))
     return made
 
 # %% ../nbs/foundations/27_training.ipynb #9d6aa6db
@@ -92,7 +92,7 @@ def complete_network(
         return wanted  # `Settings` says what is wrong
     cls, space = resolve(arch, classes), wanted.get('space') or Settings.space
     if cls is None and ':' not in arch:
-        found = resolve_function(SHORT_NAMES)(arch, wanted.get('space'))
+        found = resolve(SHORT_NAMES)(arch, wanted.get('space'))
         return found | wanted | dict(arch=found['arch'], args=found['args'] | args)
     if isinstance(cls, type) and space in SPACES:
         args = space_args(cls, SPACES[space]) | args
@@ -244,14 +244,13 @@ def restore_state(
         for cb, saved in zip(named_cbs, state.get('callbacks', []), strict=True):
             if saved:
                 cb.load_state_dict(saved)
-    except (RuntimeError, ValueError) as e:
+        learn.history.rows = [{RENAMED_COLUMNS.get(k, k): v for k, v in row.items()} for row in state['history']]
+        learn.history.first = state['epochs']
+        set_random_state(state['random'])
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
         why = 'its checkpoint does not fit its settings (another arch, args or callbacks)'
         raise BadInput(f'{learn.path}: {why}: start a new run') from e
-    history = learn.history
-    history.rows = [{RENAMED_COLUMNS.get(k, k): v for k, v in row.items()} for row in state['history']]
-    history.first = state['epochs']
-    history.write()
-    set_random_state(state['random'])
+    learn.history.write()
 
 # %% ../nbs/foundations/27_training.ipynb #80a834d9
 def run_callbacks(

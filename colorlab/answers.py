@@ -56,7 +56,7 @@ def csv_delimiter(text: str) -> str:  # a comma; or a semicolon or a tab, as Exc
 
 def csv_rows(path) -> list[list[str]]:  # all of one length
     "The rows of a CSV file; `BadInput` if it is torn."
-    text = read_text_file(path)
+    text = re.sub('^sep=.\n', '', read_text_file(path))  # Excel's own first line
     try:
         rows = list(csv.reader(io.StringIO(text, newline=''), delimiter=csv_delimiter(text), strict=True))
     except csv.Error as e:

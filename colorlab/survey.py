@@ -69,10 +69,12 @@ def normalize_image(
 
 # %% ../nbs/extras/51_survey.ipynb #3f0a9e1c
 def pictures_by_name(folder) -> dict:  # name without suffix -> path
-    "The pictures in a folder and its subfolders; `BadInput` if two share a name."
+    "The pictures in a folder and its subfolders; `BadInput` if two share a name, or one has a name that is no text."
     found = {}
     for f in photo_files(folder):
         name = normalize('NFC', Path(f).with_suffix('').as_posix())  # a Mac writes é as two characters
+        if not name.isascii() and name.encode(errors='replace').decode() != name:
+            raise BadInput(f'{folder}: the name {f} is no UTF-8; give it another one')
         if name in found:
             raise BadInput(f'{folder}: holds {name} twice, as {found[name].name} and {Path(f).name}; keep one')
         found[name] = Path(folder) / f

@@ -175,3 +175,36 @@ def test_doctor_and_training_name_what_they_cannot(tmp_path):
         assert '3 cannot be read' in text and 'its name is no UTF-8, rename it' in text and 'is empty' in text
         assert len(fixed_listing(found)) == 5
     write_doctor_page(found, tmp_path / 'doctor.html')
+
+
+def test_studies_match_names_as_people_read_them_or_say_why_not(tmp_path):
+    from colorlab.answers import csv_rows
+    from colorlab.survey import build_study, match_versions
+
+    rng = np.random.default_rng(42)
+
+    def folder(name, *files):
+        (tmp_path / name).mkdir()
+        for file in files:
+            Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8)).save(tmp_path / name / file)
+        return tmp_path / name
+
+    truth = folder('truth', 'é.png', 'b.png')
+    assert set(match_versions(dict(truth=truth, m=folder('mac', 'e\u0301.png', 'b.png')))['m']) == {'é', 'b'}
+    for other, words in (
+        (folder('few', 'b.png'), 'no partner'),
+        (folder('twice', 'é.png', 'e\u0301.png', 'b.png'), 'twice'),
+        (folder('old', os.fsdecode(b'\xe9.png'), 'b.png'), 'no UTF-8'),
+    ):
+        with pytest.raises(BadInput, match=words):
+            match_versions(dict(truth=truth, m=other))
+    one = folder('one', 'b.png')
+    with pytest.raises(BadInput, match='two photos'):
+        build_study(one, dict(m=one), tmp_path / 'study', raters=4)
+    assert not (tmp_path / 'study').exists()
+    want = [['when', 'real? [p1]', 'ä [p2]'], ['1,5', '4', '3']]
+    for delimiter, encoding in ((',', 'utf-8'), (';', 'utf-8-sig'), (';', 'cp1252'), ('\t', 'utf-16')):
+        text = '\r\n'.join(delimiter.join(f'"{field}"' for field in row) for row in want)
+        for head in ('', f'sep={delimiter}\r\n'):
+            (tmp_path / 'form.csv').write_bytes((head + text).encode(encoding))
+            assert csv_rows(tmp_path / 'form.csv') == want

@@ -25,7 +25,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .cache import RecordStore, map_threads
-from .datasets import find_dataset, read_listing
+from .datasets import check_inside, find_dataset, read_listing
 from .formats import printable, read_bytes
 from .images import BadInput, atomic_write, decoder_message, open_small, photo_files, sample_folder
 from .lab import rgb_to_lab
@@ -236,7 +236,13 @@ class Manifest:
     @classmethod
     def load(cls, path, folder) -> 'Manifest':
         "Read back what `save` wrote; the photos lie in `folder`."
-        table = pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False)
+        try:
+            table = pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False)
+        except (OSError, ValueError) as e:
+            raise BadInput(f'{path}: cannot be read as a manifest ({" ".join(str(e).split())})') from e
+        if not MANIFEST_COLUMNS <= set(table):
+            raise BadInput(f'{path}: is no manifest, or a column of it is missing')
+        check_inside(folder, table.file, links=False)
         return cls(Path(folder), table)
 
 # %% ../nbs/02_data.ipynb #68772354
@@ -380,6 +386,7 @@ def make_manifest(
     folder, listed = find_dataset(folder)
     if listing:
         listed = required_listing(listing)
+        check_inside(folder, listed.file)
         if MANIFEST_COLUMNS <= set(pd.read_csv(listing, nrows=0)):
             return check_manifest(Manifest.load(listing, folder), listing)
     if listed is None:

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LISTING_NAMES', 'LISTING_COLUMNS', 'NCD_CLASSES', 'DATASETS', 'SEARCH_ROOTS', 'CARRIED', 'read_listing',
-           'folder_listing', 'coco_sample', 'flickr1024', 'cars', 'is_gray_version', 'ncd', 'Glance', 'glance',
-           'are_named', 'is_coco', 'is_flickr1024', 'is_cars', 'is_ncd', 'Dataset', 'folders_below', 'search_folders',
-           'search_dataset', 'PhotoSource', 'missing_dataset', 'coco_folder', 'dataset_folder', 'find_dataset',
-           'absolute_source']
+           'check_inside', 'folder_listing', 'coco_sample', 'flickr1024', 'cars', 'is_gray_version', 'ncd', 'Glance',
+           'glance', 'are_named', 'is_coco', 'is_flickr1024', 'is_cars', 'is_ncd', 'Dataset', 'folders_below',
+           'search_folders', 'search_dataset', 'PhotoSource', 'missing_dataset', 'coco_folder', 'dataset_folder',
+           'find_dataset', 'absolute_source']
 
 # %% ../nbs/foundations/22_datasets.ipynb #a3d71203
 import os
@@ -38,18 +38,34 @@ def read_listing(
     except (ValueError, pd.errors.ParserError) as e:
         reason = ' '.join(str(e).split())
         raise BadInput(f'{path}: is not a readable CSV table ({reason})') from e
+    if 'file' in listing and listing.file.isna().any():
+        raise BadInput(f'{path}: its line {listing.file.isna().argmax() + 2} names no file')
     known = [column for column in LISTING_COLUMNS if column in listing]
     return listing[known] if 'file' in known and len(known) > 1 else None
+
+
+def check_inside(
+    folder,  # of photos
+    files,  # that a list names
+    links: bool = True,  # follow them; it asks the disk about every file
+):
+    "`BadInput` if a file lies outside of the folder, also by way of a link: a stranger's list must show nothing else."
+    absolute = os.path.realpath if links else os.path.abspath
+    root = absolute(folder)
+    for file in files:
+        if not absolute(os.path.join(root, file)).startswith(os.path.join(root, '')):
+            raise BadInput(f'{folder}: its list names {file}, which lies outside of the folder; take that line out')
 
 
 def folder_listing(
     folder,  # of photos
 ) -> pd.DataFrame | None:
-    "The list that a folder brings along, if it has one."
+    "The list that a folder brings along, if it has one; errors as from `read_listing` and `check_inside`."
     for name in LISTING_NAMES:
         path = Path(folder) / name
         listing = read_listing(path) if path.is_file() else None
         if listing is not None:
+            check_inside(folder, listing.file)
             return listing
     return None
 

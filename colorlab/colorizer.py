@@ -203,7 +203,7 @@ def color_whole(
     "Color all pixels of a photo; their lightness stays."
     return add_colors(pixels, self.predict_ab(Image.fromarray(to_uint8(pixels)), vividness, hints))
 
-
+# %% ../nbs/extras/48_colorizer.ipynb #648f9dfe
 @patch
 def color_pixels(
     self: Colorizer,

@@ -23,7 +23,7 @@ class FilePlan(dict):
         self.messages = []  # lines about those that get another name
         self.passed_over = []  # see `PhotoList`
 
-
+# %% ../nbs/extras/49_file_plan.ipynb #0aca2058
 def real_path(path) -> Path:
     "A path without links; nothing goes wrong where they run in a circle, or where nobody may look."
     return Path(os.path.realpath(path))

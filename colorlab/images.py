@@ -77,7 +77,7 @@ def looks_like_photo(path) -> bool:
     except Exception:  # decoders raise almost anything
         return False
 
-
+# %% ../nbs/foundations/20_images.ipynb #da3418cb
 def other_files(
     paths: list,  # of files that look like photos
 ) -> list[str]:  # a line for each ending
@@ -121,7 +121,7 @@ def list_photos(
                 others.append(path)
     return PhotoList(sorted(files), [printable(line) for line in lines + other_files(others)])
 
-
+# %% ../nbs/foundations/20_images.ipynb #76130dae
 def photo_files(
     folder,  # searched through all its subfolders
 ) -> list[str]:  # paths relative to `folder`, with forward slashes, sorted

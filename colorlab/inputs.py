@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageColor
+
 from .decoding import decode_image
 from .decoding import max_value as max_value
 from .decoding import to_uint8 as to_uint8
-from PIL import Image, ImageColor
-
 from .images import BadInput, image_errors
 from .lab import lab_to_rgb_in_gamut, rgb_to_lab, rgb_to_lightness
 from .photo import Photo, decode_photo, read_photo
@@ -75,7 +75,7 @@ def tensor_to_photo(
     array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # NumPy knows no bfloat16
     return array_to_photo(np.moveaxis(array, 0, -1) if array.ndim == 3 else array)
 
-
+# %% ../nbs/extras/47_inputs.ipynb #91778e2b
 def to_photo(
     photo,  # see `Colorizer.__call__`
 ) -> Photo:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 # %% ../nbs/extras/29_prints.ipynb #bc7d5de2
+# long: a class with its two methods
 class Rectangle(NamedTuple):
     "A rectangle, perhaps tilted."
 
@@ -42,7 +43,7 @@ class Rectangle(NamedTuple):
                 shares.append(len(set(position[distance <= within])) / np.ceil(size[along]))
         return sorted(shares)
 
-
+# %% ../nbs/extras/29_prints.ipynb #b2a86229
 def fit_rectangle(
     outline: np.ndarray,  # (N, 2): x and y of pixels
     angles=np.arange(-15, 15.1, 0.5),  # degrees
@@ -77,7 +78,7 @@ def page_gray(
     tolerance = np.clip(4.5 * np.median(away), 3, 10)
     return PageGray(page, tolerance, (away <= tolerance).mean())
 
-
+# %% ../nbs/extras/29_prints.ipynb #32643bd3
 def flat_surroundings(
     gray: np.ndarray,  # float32 (h, w), 0..255
 ) -> np.ndarray | None:  # bool (h, w); None if they are not flat
@@ -102,7 +103,7 @@ class Print(NamedTuple):
         left, top, right, bottom = self.box
         return left <= hint.x < right and top <= hint.y < bottom
 
-
+# %% ../nbs/extras/29_prints.ipynb #d31c31b5
 def cut_print(
     gray: Image.Image,  # the whole picture, mode L
     found: Rectangle,  # in a small version of it

@@ -99,7 +99,7 @@ class PhotoList(NamedTuple):
     files: list  # paths relative to the folder, with forward slashes, sorted
     passed_over: list  # a line for each kind of file that may be a photo, and for each folder
 
-
+# %% ../nbs/foundations/20_images.ipynb #e528e8f0
 def list_photos(
     folder,  # searched through all its subfolders
 ) -> PhotoList:
@@ -133,7 +133,7 @@ def photo_files(
         raise BadInput('; '.join([f'{folder}: holds no photo ({", ".join(sorted(PHOTO_SUFFIXES))})', *passed_over]))
     return files
 
-# %% ../nbs/foundations/20_images.ipynb #e906fe96
+# %% ../nbs/foundations/20_images.ipynb #3f4df37c
 def open_file(
     file,  # path, or a binary file object
     max_pixels: int = MAX_PIXELS,  # width × height
@@ -153,7 +153,7 @@ def file_bytes(
     file.seek(0)
     return file.read()
 
-
+# %% ../nbs/foundations/20_images.ipynb #e906fe96
 def open_photo(
     file,  # path, binary file object or PIL image
     name: str | None = None,  # what to call it in an error; by default the path

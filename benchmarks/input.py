@@ -22,10 +22,11 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 from skimage.color import rgb2lab  # noqa: E402
 
+from colorlab.batches import PhotoLoader  # noqa: E402
+from colorlab.cache import cache_photos  # noqa: E402
 from colorlab.data import scan  # noqa: E402
 from colorlab.images import open_photo, photo_files, sample_folder  # noqa: E402
 from colorlab.lab import LAB  # noqa: E402
-from colorlab.loaders import PhotoLoader, cache_photos  # noqa: E402
 
 torch.set_num_threads(1)
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 256

@@ -28,8 +28,8 @@ from torch import nn
 from torch.amp import GradScaler
 from torchvision.utils import make_grid
 
-from .images import BadInput, atomic_write, rgb_to_img, sample_folder
-from .loaders import OpenedPhotos, PhotoDataset
+from .batches import OpenedPhotos, PhotoDataset
+from .images import BadInput, atomic_write, open_photo, rgb_to_img, sample_folder
 from .metrics import score, space_baselines
 from .models import get_y, predict, save_model
 from .runs import PRECISIONS, SAMPLE_EPOCHS, Run, Settings, plot_curves
@@ -253,7 +253,7 @@ def read_samples(
     paths = sorted((as_run(run) / 'samples').glob('epoch-*.jpg'))
     if not paths:
         raise BadInput(f'{as_run(run).folder}: has no samples; give sample_epochs')
-    cut = {int(path.stem.removeprefix('epoch-')): cut_grid(Image.open(path).convert('RGB')) for path in paths}
+    cut = {int(path.stem.removeprefix('epoch-')): cut_grid(open_photo(path)) for path in paths}
     gray, _, real = next(reversed(cut.values()))
     return Samples(gray, {epoch: rows[1] for epoch, rows in cut.items()}, real)
 

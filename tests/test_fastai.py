@@ -14,10 +14,11 @@ from fastai.torch_basics import Transform
 from PIL import Image
 from torch import nn
 
+from colorlab.batches import ColorPair, PhotoDataset
 from colorlab.data import make_manifest
 from colorlab.images import BadInput
 from colorlab.lab import LAB, RGB, SPACES
-from colorlab.loaders import ColorPair, PhotoDataset, photo_loaders
+from colorlab.loaders import photo_loaders
 
 matplotlib.use('Agg')
 import fastai.callback.all  # noqa: E402, F401  lr_find and the other callbacks

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from colorlab.batches import PhotoLoader, normalize_weights
 from colorlab.images import BadInput
-from colorlab.loaders import PhotoLoader, normalize_weights, photo_loaders
+from colorlab.loaders import photo_loaders
 
 
 @pytest.fixture

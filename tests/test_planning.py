@@ -39,7 +39,7 @@ def test_a_discriminator_s_step_is_timed(small, monkeypatch):
 
 
 def test_reading_is_timed_too(small, monkeypatch):
-    from colorlab.loaders import PhotoLoader
+    from colorlab.batches import PhotoLoader
 
     to_xy = PhotoLoader.to_xy
 

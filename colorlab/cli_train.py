@@ -14,7 +14,7 @@ __all__ = ['option', 'argument', 'SIZE_HELP', 'SizeOption', 'PrecisionOption', '
            'CompareData', 'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption', 'AmountOption',
            'START_HELP', 'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption', 'PhotosSeenOption',
            'SeedsOption', 'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData', 'DoctorOut',
-           'DoctorListing', 'StrictOption', 'model_settings', 'adversary_settings', 'pretrained_name',
+           'DoctorListing', 'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings', 'pretrained_name',
            'training_settings', 'run_training', 'train_command', 'evaluate_command', 'parse_parts', 'compare_command',
            'doctor_command']
 
@@ -419,6 +419,7 @@ DoctorListing = Annotated[
     Path | None,
     option(help='Write a CSV list of the photos to use, for `colorlab train --listing`.'),
 ]
+LargestOption = Annotated[int | None, option('--max-pixels', help='Do not open photos with more pixels than this.')]
 StrictOption = Annotated[bool, option('--strict', help='End with exit code 1 if anything is wrong.')]
 
 # %% ../nbs/extras/58_cli_train.ipynb #255e8006
@@ -426,6 +427,7 @@ def doctor_command(
     data: DoctorData,
     out: DoctorOut = None,
     listing: DoctorListing = None,
+    max_pixels: LargestOption = None,
     strict: StrictOption = False,
 ):
     """Say what would spoil training: corrupt and gray photos, near duplicates, leaks between splits, rare hues.
@@ -435,7 +437,7 @@ def doctor_command(
     from colorlab.doctor import diagnose, findings, findings_text, fixed_listing, write_doctor_page
     from colorlab.images import atomic_write
 
-    found = diagnose(data)
+    found = diagnose(data, **given_options(max_pixels=max_pixels))
     say(findings_text(found))
     if out:
         say(f'look at {write_doctor_page(found, out)}')

@@ -13,6 +13,7 @@ __all__ = ['RECORD_COLUMNS', 'FINDING_TITLES', 'hue_shares', 'photo_record', 'Ph
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ from colorlab.duplicates import (
     mirror_signature,
     similarity,
 )
+from .formats import MAX_PIXELS
 from .images import BadInput, jpeg_data_uri, open_photo, photo_files, write_page
 from .lab import HUE_NAMES, hue_to_hex
 
@@ -53,6 +55,7 @@ RECORD_COLUMNS = (*SCAN_COLUMNS, 'thumb', 'signature', 'hues')
 def photo_record(
     folder,  # where the file lies
     file: str,  # relative path
+    max_pixels: int = MAX_PIXELS,  # width × height; what is larger is broken
 ) -> dict:  # with `RECORD_COLUMNS`; the last three as bytes, empty for a photo that cannot be read
     "All that is worth knowing about one file; raises nothing."
 
@@ -61,7 +64,7 @@ def photo_record(
         signature = dct_signature(thumb)
         return dict(thumb=thumb.tobytes(), signature=signature.tobytes(), hues=hue_shares(img).tobytes())
 
-    return dict(thumb=b'', signature=b'', hues=b'') | inspect_photo(folder, file, more)
+    return dict(thumb=b'', signature=b'', hues=b'') | inspect_photo(folder, file, more, max_pixels)
 
 # %% ../nbs/extras/34_doctor.ipynb #00072b92
 class PhotoRecords(RecordStore):
@@ -70,8 +73,10 @@ class PhotoRecords(RecordStore):
     def __init__(
         self,
         folder,  # where the photos lie
+        max_pixels: int = MAX_PIXELS,  # see `photo_record`
     ):
-        super().__init__(folder, RECORD_COLUMNS, photo_record, kind='doctor')
+        kind = 'doctor' if max_pixels == MAX_PIXELS else f'doctor-{max_pixels}'
+        super().__init__(folder, RECORD_COLUMNS, partial(photo_record, max_pixels=max_pixels), kind)
 
     def thumbs(
         self,
@@ -88,7 +93,7 @@ class PhotoRecords(RecordStore):
         readable = 'select min(file), signature from photos where length(signature) > 0'
         rows = self.query(f'{readable} group by sha256 order by 1')
         signatures = np.frombuffer(b''.join(s for _, s in rows), np.float32)
-        return [file for file, _ in rows], signatures.reshape(len(rows), -1)
+        return [file for file, _ in rows], signatures.reshape(-1, 15)
 
 # %% ../nbs/extras/34_doctor.ipynb #0bdeb665
 def candidate_pairs(
@@ -180,11 +185,12 @@ class Diagnosis:
 # %% ../nbs/extras/34_doctor.ipynb #46bf25c5
 def diagnose(
     data,  # a folder of photos, or a name that `find_dataset` knows
+    max_pixels: int = MAX_PIXELS,  # width × height; photos that are larger are not opened
 ) -> Diagnosis:
     "Look at every photo of a folder. Interrupted, the next call goes on. `BadInput` if there is no photo."
     folder, listing = find_dataset(data)
     files = photo_files(folder) if listing is None else list(listing.file)
-    records = PhotoRecords(folder)
+    records = PhotoRecords(folder, max_pixels)
     records.update(files)
     columns = [*SCAN_COLUMNS, 'hues']
     rows = records.query(f'select {", ".join(columns)} from photos order by file')

@@ -1,0 +1,85 @@
+"""Files and names that somebody made to do harm: they are refused in one line, or shown as what they are."""
+
+import os
+import re
+
+import matplotlib.pyplot as plt
+import pytest
+from conftest import colorlab, root
+from PIL import Image
+
+from colorlab.doctor import diagnose, findings_text, write_doctor_page
+from colorlab.images import assets_folder, figure_svg, write_page
+
+HOSTILE = '<img src=x onerror=alert(1)>\x1b[2J.jpg'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    "A folder of a gray photo and one with a hostile name."
+    monkeypatch.setenv('COLORLAB_CACHE', str(tmp_path / 'cache'))
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    Image.linear_gradient('L').save(photos / 'gray.png')
+    Image.new('RGB', (80, 60), '#a03020').save(photos / HOSTILE)
+    return photos
+
+
+def test_a_name_steers_neither_a_page_nor_the_terminal(folder, tmp_path):
+    page = write_doctor_page(diagnose(folder), tmp_path / 'page.html').read_text(encoding='utf-8')
+    assert '<img src=x' not in page and '&lt;img src=x onerror' in page
+    said = colorlab('doctor', folder).stdout
+    assert '\x1b' not in said and r'onerror=alert(1)>\x1b[2J.jpg' in said
+
+
+def test_templates_escape_everything_but_our_own_drawings():
+    pages = ''.join(page.read_text(encoding='utf-8') for page in assets_folder().glob('*.html'))
+    unescaped = set(re.findall(r'{{ *([\w.]+) *\| *(?:safe|tojson)', pages))
+    assert unescaped <= {'svg', 'losses', 'curves', 'm.errors', 'design', 'service'}, 'the last two are JSON'
+    fig, ax = plt.subplots()
+    ax.set_title(HOSTILE[:-9])
+    ax.plot([1], label=HOSTILE[:-9])
+    ax.legend()
+    assert '<img' not in figure_svg(fig).replace('<image', '')
+    plt.close(fig)
+
+
+def test_a_study_asks_with_hostile_words(tmp_path):
+    design = dict(study='s', kind='rating', title=HOSTILE, question=HOSTILE, consent=[HOSTILE], choices={'1': HOSTILE})
+    page = write_page('study_page.html', tmp_path / 'page.html', design=design, service=True).read_text()
+    assert '<img src=x' not in page and '</script><script>' not in page
+
+
+def test_what_is_no_photo_is_not_opened(folder):
+    "PostScript would start Ghostscript, a pipe would be waited for, and /dev/zero never ends."
+    (folder / 'eps.jpg').write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n')
+    os.mkfifo(folder / 'pipe.jpg')
+    (folder / 'zero.jpg').symlink_to('/dev/zero')
+    said = findings_text(diagnose(folder))
+    assert '3 cannot be read' in said
+    for words in ('eps.jpg (not a picture', 'pipe.jpg (is no regular file', 'zero.jpg (is no regular file'):
+        assert words in said
+
+
+def test_doctor_opens_no_more_pixels_than_it_is_told(folder):
+    Image.new('1', (5000, 4000)).save(folder / 'large.png')
+    assert 'large.png (holds 20 megapixels' in findings_text(diagnose(folder, max_pixels=10_000_000))
+    assert 'cannot be read' not in findings_text(diagnose(folder))
+
+
+def test_every_opening_of_a_picture_is_the_one_that_names_the_formats():
+    opens = [f'{file.name}: {line}' for file in (root / 'colorlab').glob('*.py') for line in code_that_opens(file)]
+    assert opens == []
+
+
+def code_that_opens(file):
+    "Lines that open a picture with any format that Pillow knows."
+    lines = file.read_text(encoding='utf-8').splitlines()
+    return [line.strip() for line in lines if re.search(r'\bImage\.open\(', line) and '`' not in line]
+
+
+def test_a_list_names_no_private_photo(folder, tmp_path):
+    (tmp_path / 'private.jpg').write_bytes((folder / HOSTILE).read_bytes())
+    (folder / 'manifest.csv').write_text('file,split\n../private.jpg,train\n')
+    done = colorlab('doctor', folder, check=False)
+    assert done.returncode == 1 and 'outside of the folder' in done.stderr and done.stderr.count('\n') == 1

@@ -73,7 +73,7 @@ def read_directory(
         at_entry += step
     return Directory(entries, at, number(at_entry, slot) if len(entries) == n else 0)
 
-
+# %% ../nbs/extras/43_exif.ipynb #52537578
 def entry_number(
     entry: Entry,
     order: str,  # little or big
@@ -144,7 +144,7 @@ def drop_thumbnail(data: bytearray, first: Directory):
     after = first.at + 2 + 12 * len(first.entries)
     data[after : after + 4] = bytes(4)
 
-
+# %% ../nbs/extras/43_exif.ipynb #d1172197
 def renew_directory(
     data: bytearray,
     at: int,  # where the directory begins
@@ -206,7 +206,7 @@ def kept_entries(
             kept.append((tag, type, count, value))
     return kept
 
-
+# %% ../nbs/extras/43_exif.ipynb #2eeb2b53
 def directory_bytes(
     entries: list,  # as `kept_entries` gives them
     at: int,  # where the directory will begin

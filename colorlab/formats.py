@@ -42,7 +42,8 @@ def decoder_message(
     "What went wrong while a picture was decoded."
     if isinstance(error, Image.UnidentifiedImageError):
         return 'not a picture in a format that Pillow knows'
-    return ' '.join(str(error).split()) or type(error).__name__
+    why = getattr(error, 'strerror', None) or str(error)  # of a disk, without the path
+    return ' '.join(why.split()) or type(error).__name__
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def itxt_text(
     *_, text = body[2:].split(b'\0', 2)  # behind a language and a translated keyword
     return zlib.decompressobj().decompress(text, MAX_XMP) if body[:1] == b'\1' else text
 
-
+# %% ../nbs/extras/44_metadata.ipynb #5827d537
 def png_xmp(file) -> bytes | None:
     "The XMP of a PNG, before or behind its pixels, which are passed over."
     file.seek(8)
@@ -279,7 +279,7 @@ def joined_xmp(
     rdf_of(root).extend(rdf_of(rest))
     return ET.tostring(root, encoding='utf-8')
 
-
+# %% ../nbs/extras/44_metadata.ipynb #2c37d6e9
 def jpeg_metadata(data: bytes) -> dict:  # exif, xmp, resources: bytes; comments: list; density: bytes
     "What a JPEG says besides its pixels."
     found, more = {}, {}
@@ -344,7 +344,7 @@ def raw_profile(
     except ValueError:
         return None
 
-
+# %% ../nbs/extras/44_metadata.ipynb #a837257d
 def png_metadata(data: bytes) -> dict:  # exif, xmp: bytes; chunks: list of name and body
     "What a PNG says besides its pixels."
     found, chunks = {}, []
@@ -364,7 +364,7 @@ def png_metadata(data: bytes) -> dict:  # exif, xmp: bytes; chunks: list of name
             chunks.append((name, body))
     return found | (dict(chunks=chunks) if chunks else {})
 
-
+# %% ../nbs/extras/44_metadata.ipynb #e581ad13
 def png_with_metadata(
     data: bytes,  # a PNG without metadata
     meta: dict,  # as of `png_metadata`
@@ -417,7 +417,7 @@ def read_metadata(
     found['dpi'] = img.info.get('dpi') if format == 'BMP' else None
     return {name: value for name, value in found.items() if value}
 
-
+# %% ../nbs/extras/44_metadata.ipynb #8df7f432
 def renew_metadata(
     meta: dict,  # of `read_metadata`
     size: tuple[int, int],  # width and height of the photo

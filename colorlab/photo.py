@@ -156,7 +156,7 @@ def write_errors(
         why = getattr(e, 'strerror', None) or ' '.join(str(e).split()) or type(e).__name__
         raise BadInput(f'{path}: cannot be written ({why})') from e
 
-# %% ../nbs/extras/45_photo.ipynb #475aa591
+# %% ../nbs/extras/45_photo.ipynb #2f0615cf
 def encode_marked(
     photo: Photo,
     provenance: dict | None,
@@ -171,7 +171,7 @@ def encode_marked(
         raise BadInput('how its colors were made could not be written into it')
     return data, meta
 
-
+# %% ../nbs/extras/45_photo.ipynb #475aa591
 def write_photo(
     photo: Photo,
     path,

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['XMP_TAG', 'ICC_TAG', 'DNG_VERSION_TAG', 'SENSOR_DATA', 'PREVIEW', 'MASK', 'MAX_PAGES', 'HEADER_TAGS', 'WHITE_IS_ZERO',
-           'PALETTE', 'YCBCR', 'LAB', 'ICC_LAB', 'SPACE_OF', 'CHANNELS', 'MULTIPLIED', 'NOT_MULTIPLIED', 'is_tiff',
+           'PALETTE', 'YCBCR', 'CIE_LAB', 'ICC_LAB', 'SPACE_OF', 'CHANNELS', 'MULTIPLIED', 'NOT_MULTIPLIED', 'is_tiff',
            'is_bigtiff', 'check_not_torn', 'is_raw', 'photo_page', 'TiffHeader', 'page_header', 'tiff_header',
-           'Samples', 'page_samples', 'unpack_ycbcr', 'tiff_as_stored', 'to_full_range', 'look_up', 'lab_samples',
+           'StoredPixels', 'page_samples', 'unpack_ycbcr', 'tiff_as_stored', 'to_full_range', 'look_up', 'lab_samples',
            'split_alpha', 'decode_tiff']
 
 # %% ../nbs/foundations/18_tiff.ipynb #947472e9
@@ -107,12 +107,12 @@ def tiff_header(data: bytes) -> TiffHeader:
 
 # %% ../nbs/foundations/18_tiff.ipynb #05a6ef5f
 # photometric: what the colors are, and how many numbers each has
-WHITE_IS_ZERO, PALETTE, YCBCR, LAB, ICC_LAB = 0, 3, 6, 8, 9
+WHITE_IS_ZERO, PALETTE, YCBCR, CIE_LAB, ICC_LAB = 0, 3, 6, 8, 9
 SPACE_OF = {0: 'gray', 1: 'gray', 2: 'rgb', 3: 'rgb', 5: 'cmyk', 6: 'rgb', 8: 'lab', 9: 'lab'}
 CHANNELS = dict(gray=1, rgb=3, cmyk=4, lab=3)
 
 
-class Samples(NamedTuple):
+class StoredPixels(NamedTuple):
     "The numbers of a picture as its file has them, not turned upright; zero is black, or no ink."
 
     color: np.ndarray  # (H, W, channels): uint8, uint16, or float32 in 0..1; Lab is float32 in its own units
@@ -201,7 +201,7 @@ def lab_samples(
     wide = samples.dtype.itemsize == 2
     raw = np.ascontiguousarray(samples[..., :3])
     ab = raw[..., 1:].astype(np.float32) / (256 if wide else 1) - 128
-    if photometric == LAB:
+    if photometric == CIE_LAB:
         signed = raw[..., 1:].astype(raw.dtype.newbyteorder('=')).view(np.int16 if wide else np.int8)
         ab = signed.astype(np.float32) / (256 if wide else 1)
     white = (65280 if photometric == ICC_LAB else 65535) if wide else 255
@@ -234,7 +234,7 @@ def split_alpha(
 def decode_tiff(
     page,  # of tifffile
     data: bytes,  # of the whole file
-) -> Samples:
+) -> StoredPixels:
     "The pixels of a page, as stored: not turned upright. `BadInput` if they are not known."
     kind = page.photometric
     if kind not in SPACE_OF:
@@ -246,11 +246,11 @@ def decode_tiff(
     if raw.shape[2] < n:
         raise BadInput(f'has {raw.shape[2]} channels where {n} belong: save it as gray or RGB first')
     if space == 'lab':
-        return Samples(lab_samples(raw, kind), None, space)
+        return StoredPixels(lab_samples(raw, kind), None, space)
     if kind == PALETTE:
         alpha = split_alpha(to_full_range(raw, bits), n, page.extrasamples)[1]
-        return Samples(look_up(raw[..., 0], page.colormap), alpha, space)
+        return StoredPixels(look_up(raw[..., 0], page.colormap), alpha, space)
     color, alpha = split_alpha(to_full_range(raw, bits), n, page.extrasamples)
     if kind == WHITE_IS_ZERO:
         color = (1 if color.dtype == np.float32 else np.iinfo(color.dtype).max) - color
-    return Samples(color, alpha, space)
+    return StoredPixels(color, alpha, space)

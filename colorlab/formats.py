@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'PHOTO_FORMATS', 'EXIF_ORIENTATION', 'MAX_PIXELS', 'printable', 'BadInput', 'decoder_message',
-           'image_errors', 'read_bytes', 'register_heic', 'identify_image', 'check_pixels']
+           'image_errors', 'check_regular', 'read_bytes', 'register_heic', 'identify_image', 'check_pixels']
 
 # %% ../nbs/foundations/17_formats.ipynb #c4ffca66
 import re
@@ -63,15 +63,19 @@ def image_errors(
         raise BadInput(f'{name}: cannot be read ({decoder_message(e)})') from e
 
 # %% ../nbs/foundations/17_formats.ipynb #45fa444e
+def check_regular(path):
+    "`BadInput` if a file is a pipe, a device or a socket."
+    kind = Path(path).stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # for a folder, `open` says what is wrong
+        raise BadInput(f'{path}: is no regular file')
+
+
 def read_bytes(
     path,  # of a photo
 ) -> bytes:  # at least one
     "The bytes of a file; `BadInput` if it is empty, or a pipe, a device or a socket."
-    path = Path(path)
-    kind = path.stat().st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # for a folder, `open` says what is wrong
-        raise BadInput(f'{path}: is no regular file')
-    data = path.read_bytes()
+    check_regular(path)
+    data = Path(path).read_bytes()
     if not data:
         raise BadInput(f'{path}: is empty')
     return data

@@ -7,8 +7,8 @@ __all__ = ['SOURCE_TYPE', 'RDF_NS', 'IPTC_NS', 'COLORLAB_NS', 'EXIF_NS', 'TIFF_N
            'XMP_KEYWORD', 'MAX_DEPTH', 'PREFIXES', 'DESCRIPTION', 'DIGITAL_SOURCE_TYPE', 'STALE_NAMESPACES', 'STALE',
            'STORAGE_NAMES', 'EXIF_HEAD', 'XMP_HEAD', 'MORE_XMP_HEAD', 'RESOURCES_HEAD', 'KEPT_CHUNKS', 'RESOURCES_TAG',
            'TIFF_PARTS', 'WITH_METADATA', 'parse_xmp', 'is_provenance', 'remove_properties', 'xmp_properties', 'rdf_of',
-           'add_properties', 'add_provenance', 'image_xmp', 'itxt_text', 'png_xmp', 'read_xmp', 'xmp_provenance',
-           'read_provenance', 'is_stale', 'renew_xmp', 'joined_xmp', 'jpeg_metadata', 'xmp_segments',
+           'add_properties', 'add_provenance', 'image_xmp', 'unpack', 'itxt_text', 'png_xmp', 'read_xmp',
+           'xmp_provenance', 'read_provenance', 'is_stale', 'renew_xmp', 'joined_xmp', 'jpeg_metadata', 'xmp_segments',
            'jpeg_with_metadata', 'raw_profile', 'png_metadata', 'png_with_metadata', 'tiff_metadata',
            'tiff_with_metadata', 'read_metadata', 'renew_metadata']
 
@@ -37,7 +37,7 @@ from colorlab.exif import (
     segment,
 )
 from .formats import MAX_PIXELS as MAX_PIXELS
-from .formats import BadInput, identify_image, image_errors
+from .formats import BadInput, check_regular, identify_image, image_errors
 from .tiff import XMP_TAG, is_bigtiff, is_tiff, photo_page, tiff_header
 
 # %% ../nbs/extras/44_metadata.ipynb #906462b6
@@ -152,12 +152,22 @@ def image_xmp(img: Image.Image) -> bytes | None:
     return xmp.encode() if isinstance(xmp, str) else xmp
 
 
+def unpack(
+    data: bytes,  # packed with zlib
+) -> bytes:
+    "What was packed, up to 16 MB; nothing if it is damaged."
+    try:
+        return zlib.decompressobj().decompress(data, MAX_XMP)
+    except zlib.error:
+        return b''
+
+
 def itxt_text(
     body: bytes,  # of a chunk iTXt, behind its keyword
 ) -> bytes:
     "The text of a chunk of a PNG, unpacked if it is compressed."
     *_, text = body[2:].split(b'\0', 2)  # behind a language and a translated keyword
-    return zlib.decompressobj().decompress(text, MAX_XMP) if body[:1] == b'\1' else text
+    return unpack(text) if body[:1] == b'\1' else text
 
 # %% ../nbs/extras/44_metadata.ipynb #5827d537
 def png_xmp(file) -> bytes | None:
@@ -203,6 +213,8 @@ def read_provenance(
 ) -> dict | None:  # model, sha256 and more, see `add_provenance`; None if the photo says nothing
     "What a photo says about having been colored, from its XMP or its sidecar; `BadInput` if it cannot be read (R4.15)."
     sidecar = Path(f'{path}.xmp')
+    with image_errors(path):
+        check_regular(path)
     with image_errors(path), open(path, 'rb') as file:
         try:
             xmp = read_xmp(file)
@@ -355,7 +367,7 @@ def png_metadata(data: bytes) -> dict:  # exif, xmp: bytes; chunks: list of name
         elif name == b'iTXt' and keyword == XMP_KEYWORD:
             found['xmp'] = itxt_text(rest)
         elif name in (b'zTXt', b'tEXt') and keyword.startswith(b'Raw profile type ') and not keyword.endswith(b'iptc'):
-            text = zlib.decompressobj().decompress(rest[1:], MAX_XMP) if name == b'zTXt' else rest
+            text = unpack(rest[1:]) if name == b'zTXt' else rest
             what = 'xmp' if keyword.endswith(b'xmp') else 'exif'
             value = (raw_profile(text) or b'').removeprefix(EXIF_HEAD)
             if value and not keyword.endswith((b'icc', b'icm')):

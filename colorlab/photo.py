@@ -59,7 +59,11 @@ def decode_photo(
     "The photo in the bytes of a file; `BadInput` says what is wrong with it."
     picture = decode(data, max_pixels)
     check_writable(picture)
-    return Photo(picture.pixels, picture.format, picture.alpha, read_metadata(data, picture.format))
+    try:
+        meta = read_metadata(data, picture.format)
+    except Exception:  # metadata may hold anything, and never cost the picture; `write_photo` names them
+        meta = dict(unreadable=True)
+    return Photo(picture.pixels, picture.format, picture.alpha, meta)
 
 # %% ../nbs/extras/45_photo.ipynb #949edb18
 def read_photo(
@@ -190,4 +194,5 @@ def write_photo(
             if 'xmp' in photo.meta and (sidecar or photo.format == 'BMP'):
                 with atomic_write(f'{path}.xmp') as xmp:
                     xmp.write_bytes(photo.meta['xmp'])
-        return [name for name in photo.meta if meta.get(name) != photo.meta[name]]
+        lost = [name for name in photo.meta if meta.get(name) != photo.meta[name]]
+        return [*lost, 'what it said besides'] if 'unreadable' in photo.meta else lost

@@ -297,3 +297,17 @@ def test_exiftool_finds_afterwards_all_that_it_found_before(tmp_path):
         lost = {k: (v, kept[name].get(k)) for k, v in facts.items() if kept[name].get(k) != v}
         assert not lost, (name, lost)
         assert not [k for k in kept[name] if k.startswith('ExifTool:Warning')], name
+
+
+def test_metadata_that_cannot_be_read_cost_no_photo(tmp_path, monkeypatch):
+    Image.fromarray(gray()).save(tmp_path / 'a.png')
+    data = (tmp_path / 'a.png').read_bytes()
+    for head in (b'XML:com.adobe.xmp\0\1\0\0\0', b'Raw profile type exif\0\0'):
+        chunk = png_chunk(b'iTXt' if head.startswith(b'XML') else b'tEXt', head + b'rubbish')
+        (tmp_path / 'a.png').write_bytes(data[:-12] + chunk + data[-12:])
+        try:
+            assert (read_photo(written(tmp_path / 'a.png')).pixels[..., 0] == gray()).all()
+        except BadInput as e:  # of Pillow
+            assert 'zlib' in str(e) or 'compress' in str(e), e
+    monkeypatch.setattr('colorlab.photo.read_metadata', lambda *_: 1 / 0)
+    assert write_photo(read_photo(tmp_path / 'a.png'), tmp_path / 'b.png', MADE_BY) == ['what it said besides']

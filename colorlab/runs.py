@@ -6,8 +6,8 @@
 __all__ = ['LOSSES', 'PRECISIONS', 'SCHEDULES', 'SAMPLE_EPOCHS', 'LIMITS', 'REQUIRED_TEXTS', 'OPTIONAL_TEXTS', 'RENAMED_SETTINGS',
            'RENAMED_COLUMNS', 'UNFINISHED', 'BASELINE_COLORS', 'VALIDATION', 'LOSS_PANELS', 'SCORE_PANELS', 'autocast',
            'Settings', 'Limits', 'bad_setting', 'to_storable', 'validate_settings', 'validate_collections',
-           'read_settings', 'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels', 'plot_curves',
-           'check_longer', 'changed_settings']
+           'read_settings', 'read_table', 'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels',
+           'plot_curves', 'check_longer', 'changed_settings']
 
 # %% ../nbs/foundations/23_runs.ipynb #e0f225a5
 import json
@@ -222,6 +222,17 @@ def read_settings(path) -> Settings:
     return Settings(**stored)
 
 # %% ../nbs/foundations/23_runs.ipynb #64b7f1aa
+def read_table(path, **options) -> pd.DataFrame:
+    "A table of scores in a run, as `pd.read_csv` reads it; `BadInput` if it is missing or spoilt."
+    try:
+        table = pd.read_csv(path, **options)
+    except (OSError, ValueError) as e:
+        raise BadInput(f'{path}: cannot be read ({" ".join(str(e).split())}); bring back a copy') from e
+    if 'psnr' not in table:
+        raise BadInput(f'{path}: holds no scores of a run; bring back a copy')
+    return table
+
+
 def lock_folder(folder: Path):  # a context manager that holds the lock
     "Lock a folder, made if missing, against other processes; `BadInput` if one holds it."
     folder.mkdir(parents=True, exist_ok=True)
@@ -286,11 +297,11 @@ class Run:
 
     def history(self) -> pd.DataFrame:
         "Losses and scores so far, one row an epoch."
-        return pd.read_csv(self / 'history.csv')
+        return read_table(self / 'history.csv')
 
     def baselines(self) -> pd.DataFrame:
         "Scores of the baselines and of the truth on the validation photos, one row each."
-        return pd.read_csv(self / 'baselines.csv', index_col=0)
+        return read_table(self / 'baselines.csv', index_col=0)
 
     def checkpoints(self) -> list:
         "The paths of the checkpoints, oldest first."

@@ -149,10 +149,8 @@ class Baseline(Method):
         return f'{self.name} {list(self.mean_ab) if self.name == "mean-ab" else ""}'
 
 
-def baseline_methods(
-    train_ab,  # (2,): mean a and b of the training photos, units of Lab
-) -> list:  # of `Method`
-    "Gray, mean-ab and random-ab."
+def baseline_methods(train_ab) -> list:  # of `Method`
+    "Gray, mean-ab and random-ab; `train_ab` is the mean a and b of the training photos, (2,), units of Lab."
     mean_ab = tuple(np.round(np.asarray(train_ab, float), 6).tolist())
     return [Baseline(name, mean_ab) for name in BASELINES]
 
@@ -225,8 +223,7 @@ class FolderMethod(Method):
         if img.size == (targ.shape[2], targ.shape[1]):
             return img_to_rgb(img)
         advice = 'color photos at their own size, or at the size that is measured'
-        found = f'is {img.width}×{img.height}, but its truth is {truth.width}×{truth.height}'
-        raise BadInput(f'{path}: {found}: {advice}')
+        raise BadInput(f'{path}: is {img.width}×{img.height}, but its truth is {truth.width}×{truth.height}: {advice}')
 
     def fingerprint(self, file: str) -> str:
         "The checksum of the picture's file."
@@ -240,13 +237,16 @@ def folder_method(
     size: int = 256,  # see `fit_to_square`
     squash: bool = False,
 ) -> Method:
-    "Pictures of another program; `BadInput` at once if one is missing."
-    found = {Path(f).with_suffix('').as_posix(): Path(folder) / f for f in photo_files(folder)}
-    pictures = {f: found.get(Path(f).with_suffix('').as_posix()) for f in files}
+    "Pictures of another program; `BadInput` at once if one is missing, or may belong to two truths."
+    found = {f: Path(folder) / f for f in photo_files(folder)}
+    bare = {Path(f).with_suffix(''): path for f, path in found.items()}
+    pictures = {f: found.get(f) or bare.get(Path(f).with_suffix('')) for f in files}
     missing = [f for f, path in pictures.items() if path is None]
     if missing:
         count = f'{len(missing)} of {len(files)} truths, {missing[0]} among them'
         raise BadInput(f'{folder}: has no picture for {count}; name them like the truths')
+    if len({*pictures.values()}) < len(files):
+        raise BadInput(f'{folder}: one picture is named like two truths: give pictures the endings of the truths')
     return FolderMethod(Path(folder).absolute().name, pictures, manifest.folder, size, squash)
 
 # %% ../nbs/foundations/28_scoring.ipynb #2dc165d8

@@ -4,12 +4,16 @@ import os
 import re
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from conftest import colorlab, root
 from PIL import Image
 
+from colorlab.data import Manifest
 from colorlab.doctor import diagnose, findings_text, write_doctor_page
-from colorlab.images import assets_folder, figure_svg, write_page
+from colorlab.images import BadInput, assets_folder, figure_svg, write_page
+from colorlab.runs import Run
+from colorlab.scoring import folder_method
 
 HOSTILE = '<img src=x onerror=alert(1)>\x1b[2J.jpg'
 
@@ -83,3 +87,33 @@ def test_a_list_names_no_private_photo(folder, tmp_path):
     (folder / 'manifest.csv').write_text('file,split\n../private.jpg,train\n')
     done = colorlab('doctor', folder, check=False)
     assert done.returncode == 1 and 'outside of the folder' in done.stderr and done.stderr.count('\n') == 1
+
+
+def test_pictures_are_matched_with_their_endings_where_those_tell_truths_apart(tmp_path):
+    truths = tmp_path / 'truths'
+    truths.mkdir()
+    for name, color in {'a.jpg': 'red', 'a.png': 'blue', 'b.jpg': 'green'}.items():
+        Image.new('RGB', (32, 32), color).save(truths / name)
+    manifest = Manifest(truths, pd.DataFrame(dict(file=['a.jpg', 'a.png', 'b.jpg'])))
+    method = folder_method(truths, manifest, ['a.jpg', 'a.png', 'b.jpg'])
+    assert {name: path.name for name, path in method.pictures.items()} == {f: f for f in manifest.table.file}
+    other = tmp_path / 'other'
+    other.mkdir()
+    for name in ('a.png', 'b.webp'):
+        Image.new('RGB', (32, 32)).save(other / name)
+    assert folder_method(other, manifest, ['b.jpg']).pictures['b.jpg'].name == 'b.webp'
+    with pytest.raises(BadInput, match='named like two truths'):
+        folder_method(other, manifest, ['a.jpg', 'a.png'])
+
+
+@pytest.mark.parametrize('name', ('history.csv', 'baselines.csv', 'manifest.csv', 'settings.json'))
+@pytest.mark.parametrize('spoilt', (b'', b'\xff\xfe\x00', b'[' * 100_000, b'a,b\n1,2,3\n"'))
+def test_a_spoilt_file_of_a_run_is_one_line(tmp_path, name, spoilt):
+    (tmp_path / 'settings.json').write_text('{}')
+    (tmp_path / name).write_bytes(spoilt)
+    run = Run(tmp_path)
+    read = dict(history=run.history, baselines=run.baselines, settings=run.settings)
+    read['manifest'] = lambda: Manifest.load(run / 'manifest.csv', '.')
+    with pytest.raises(BadInput) as said:
+        read[name.partition('.')[0]]()
+    assert '\n' not in str(said.value) and str(tmp_path) in str(said.value)

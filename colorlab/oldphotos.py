@@ -33,7 +33,7 @@ ORANGE_TO_YELLOW = 30, 110  # degrees of hue in Lab: where brown, sepia and skin
 class TruthlessScore(NamedTuple):
     "What can be measured in a colored picture whose colors nobody knows."
 
-    colorfulness: float  # after Hasler and Süsstrunk; 15 is slightly colorful, 45 quite
+    colorfulness: float  # after Hasler and Süsstrunk; 15 is slightly colorful, 59 quite
     chroma: float  # mean over all pixels, units of Lab
     colored: float  # share of pixels with a chroma of `CHROMA_OF_COLOR` or more
     brown: float  # share of those whose hue is within `ORANGE_TO_YELLOW`; 0 if there are none

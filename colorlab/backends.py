@@ -244,7 +244,8 @@ def onnx_backend(
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # else it waits at others' expense
     options.log_severity_level = 4  # our own line says it
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
+        how = dict(providers=['CPUExecutionProvider'], enable_fallback=0)  # to what? It would print
+        session = onnxruntime.InferenceSession(source, options, **how)
     except Exception as e:  # it has an error for every occasion
         raise BadInput(f'{name}: is not a network that onnxruntime can run') from e
     header = read_onnx_header(session, name)

@@ -16,7 +16,7 @@ from colorlab.compare import compare_systems
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.lab import SPACES
-from colorlab.models import load_model
+from colorlab.model_files import load_model
 from colorlab.scoring import to_bytes
 from colorlab.tournament import Budget, System, plan_stages
 from colorlab.tournament_scores import baseline_scores, predict_rgb, read_scores, system_scores, test_sets

@@ -20,7 +20,7 @@ from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.lab import SPACES
 from colorlab.loaders import photo_loaders
-from colorlab.models import create_model
+from colorlab.model_files import create_model
 from colorlab.recipes import copy_few_photos, count_flops, preset
 from colorlab.runs import Run, Settings
 from colorlab.training import fit_epochs, run_learner, write_baselines

@@ -27,7 +27,7 @@ from colorlab.lab import SPACES
 from colorlab.learner import choose_loss
 from colorlab.lite import lite_recipe
 from colorlab.loaders import photo_loaders
-from colorlab.models import create_model
+from colorlab.model_files import create_model
 from colorlab.planning import device_clock
 from colorlab.recipes import copy_few_photos, count_flops, preset, scale_width
 from colorlab.runs import Run, Settings

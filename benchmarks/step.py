@@ -22,7 +22,8 @@ from colorlab.demo import machine_name
 from colorlab.images import sample_folder
 from colorlab.lite import Lite
 from colorlab.loaders import photo_loaders
-from colorlab.models import create_model, get_y
+from colorlab.model_files import create_model
+from colorlab.models import get_y
 from colorlab.presets import report_generator
 from colorlab.runs import PRECISIONS, Run, Settings
 from colorlab.training import fit_epochs, run_learner, write_baselines

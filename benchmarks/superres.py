@@ -12,12 +12,13 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from colorlab.data import find_dataset, make_manifest
+from colorlab.data import make_manifest
+from colorlab.datasets import find_dataset
 from colorlab.demo import machine_name
 from colorlab.images import img_to_rgb, open_photo
 from colorlab.lab import L_MID, SPACES, rgb_to_lab
 from colorlab.metrics import upsample_bicubic
-from colorlab.models import load_model
+from colorlab.model_files import load_model
 from colorlab.runs import Run
 from colorlab.summary import paired_interval
 from colorlab.training import train

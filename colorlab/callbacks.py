@@ -31,7 +31,8 @@ from torchvision.utils import make_grid
 from .batches import OpenedPhotos, PhotoDataset
 from .images import BadInput, atomic_write, open_photo, rgb_to_img, sample_folder
 from .metrics import score, space_baselines
-from .models import get_y, predict, save_model
+from .model_files import save_model
+from .models import get_y, predict
 from .runs import PRECISIONS, SAMPLE_EPOCHS, Run, Settings, plot_curves
 
 # %% ../nbs/foundations/24_callbacks.ipynb #de5fef2e

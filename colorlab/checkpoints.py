@@ -27,7 +27,7 @@ from torch import nn
 
 from .callbacks import as_run, is_training_run
 from .images import BadInput, atomic_write
-from .models import create_model, load_weights, resolve_function, save_model
+from .model_files import create_model, load_weights, resolve_function, save_model
 from .runs import Run, Settings
 
 # %% ../nbs/foundations/25_checkpoints.ipynb #d86bbd4e

@@ -148,7 +148,7 @@ def colorizer_from_learner(
     device: str = 'cpu',
 ) -> Colorizer:
     "A colorizer with a copy of a learner's network; `BadInput` if nobody knows how that is built."
-    from colorlab.models import save_model
+    from colorlab.model_files import save_model
 
     settings = getattr(learn, 'settings', None)
     known = getattr(learn, 'model_spec', None) or (vars(settings) if settings else {})

@@ -12,7 +12,7 @@ from pathlib import Path
 from .backends import find_model
 from .images import BadInput
 from .learner import find_class
-from .models import read_model
+from .model_files import read_model
 from .recipes import DEFAULT_CALLBACKS, with_adversary
 from .runs import Run
 from .training import train

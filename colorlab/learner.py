@@ -24,7 +24,8 @@ from torch import nn
 from .callbacks import FreezeLayers, score_batch
 from .images import BadInput
 from .lab import Space
-from .models import create_model, get_y, predict, resolve, resolve_function
+from .model_files import create_model, resolve, resolve_function
+from .models import get_y, predict
 from .runs import LOSSES
 
 # %% ../nbs/foundations/26_learner.ipynb #16818ed9

@@ -28,7 +28,8 @@ from .images import BadInput
 from .koala import lite0_weights
 from .lab import AB_MAX, L_MID, LAB, join_lab, lab_to_rgb
 from .metrics import colorfulness, score
-from .models import get_y, load_model, predict, save_model
+from .model_files import load_model, save_model
+from .models import get_y, predict
 from .runs import autocast
 
 # %% ../nbs/extras/42_lite.ipynb #a2f846be

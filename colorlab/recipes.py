@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from .images import BadInput, assets_folder, photo_files, sample_folder
 from .lab import SPACES
 from .learner import find_class, network_learner, space_args
-from .models import create_model, predict, resolve
+from .model_files import create_model, resolve
+from .models import predict
 from colorlab.presets import (
     DISCRIMINATORS,
     PRESETS,

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from .data import Manifest
 from .images import BadInput, atomic_write
 from .lab import SPACES
-from .models import MAX_SIZE
+from .model_files import MAX_SIZE
 
 # %% ../nbs/foundations/23_runs.ipynb #957400d9
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=0.02)}
@@ -53,7 +53,7 @@ class Settings:
     # long: a setting a line
     arch: str  # "module:Class"
     data: str  # folder of photos
-    listing: str | None = None  # a CSV file that says more about them, see `colorlab.data.read_listing`
+    listing: str | None = None  # a CSV file that says more about them, see `colorlab.datasets.read_listing`
     args: dict = field(default_factory=dict)  # of the architecture
     init: str | None = None  # "module:function" that fills pretrained weights into the new model
     warm_start: str | None = None  # a run or a .safetensors file whose weights fill the new model

@@ -30,7 +30,7 @@ from .callbacks import EMA
 from .data import Manifest
 from .images import BadInput, atomic_write
 from .lab import SPACES
-from .models import save_model
+from .model_files import save_model
 from .recipes import network_settings, scale_width, with_adversary
 from .runs import Run
 from .training import train

@@ -22,7 +22,8 @@ from .evaluation import test_rows, train_mean_ab
 from .images import atomic_write, open_photo, sample_folder
 from .lab import LAB, SPACES
 from .metrics import BASELINES, baselines, colorfulness, score
-from .models import load_model, predict
+from .model_files import load_model
+from .models import predict
 from .scoring import fit_to_square, to_bytes
 from .summary import mean_interval, verdict_on
 from colorlab.tournament import (

@@ -42,13 +42,13 @@ from .lab import SPACES
 from .learner import check_shapes, choose_loss, network_learner, space_args
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
-from .models import CALLBACKS, create_model, instantiate, load_weights, resolve, resolve_function
+from .model_files import CALLBACKS, create_model, instantiate, load_weights, resolve, resolve_function
 from .runs import RENAMED_COLUMNS, Run, Settings, changed_settings
 
 # %% ../nbs/foundations/27_training.ipynb #1f587c70
 def make_callbacks(
     callbacks: list,  # of `Settings`: ["module:Class", {arguments}] each
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
 ) -> list:
     "The callbacks that settings name; `BadInput` for others: settings may be a stranger's."
     made = []
@@ -84,7 +84,7 @@ SHORT_NAMES = 'colorlab.recipes:network_settings'  # a function of name and spac
 
 def complete_network(
     wanted: dict,  # see `Settings`
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
 ) -> dict:
     "The same settings with the address of the network, and the arguments that its color space asks for."
     arch, args = wanted.get('arch'), wanted.get('args') or {}
@@ -102,7 +102,7 @@ def complete_network(
 def resumed_settings(
     stored: Settings,  # of the run so far
     wanted: dict,  # what the caller asks for now
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
 ) -> Settings:
     "The settings to go on with, see `changed_settings`; the network may be named in any of the three ways."
     before = complete_network(asdict(stored), classes)
@@ -122,7 +122,7 @@ class RunPlan(NamedTuple):
 def plan_run(
     run: Run,
     wanted: dict,  # see `Settings`
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
 ) -> RunPlan:
     "`BadInput` for everything that can be wrong with a new run, before a byte of it is written."
     run.check_free()
@@ -139,7 +139,7 @@ def plan_run(
 # %% ../nbs/foundations/27_training.ipynb #ec7c1168
 def new_model(
     settings: Settings,
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
     pretrained: bool = True,  # fill in the weights that the settings name
 ) -> nn.Module:
     "The network of a run, freshly initialized from its seed, with pretrained weights where the settings name some."
@@ -282,7 +282,7 @@ def run_learner(
     dls,  # of `colorlab.loaders.photo_loaders`
     settings: Settings,
     state: dict | None,  # of a checkpoint
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
     checkpoint_seconds: float = 15.0,  # least distance between two checkpoints
 ) -> Learner:
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
@@ -321,7 +321,7 @@ class RunBytes(NamedTuple):
 
 def run_bytes(
     settings: Settings,
-    classes=(),  # see `colorlab.models.resolve`
+    classes=(),  # see `colorlab.model_files.resolve`
 ) -> RunBytes:
     "What a run writes at a checkpoint: R0-lab 557 MB and 186 of models, R1 686 and 229, R4-koala 88 and 583 (R1.6)."
     with torch.device('meta'):
@@ -366,7 +366,7 @@ def train_micro_batched(
     progress: bool,  # show how far it is
     device: str,
     checkpoint_seconds: float,
-    classes,  # see `colorlab.models.resolve`
+    classes,  # see `colorlab.model_files.resolve`
     cbs,  # further callbacks
 ) -> Learner:
     "Train from the last checkpoint to the end, each batch in parts."

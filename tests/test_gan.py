@@ -26,7 +26,7 @@ from colorlab.gan import Adversary, TimmDisc, frozen
 from colorlab.gan_losses import GAN_LOSSES
 from colorlab.images import BadInput
 from colorlab.loaders import photo_loaders
-from colorlab.models import load_model
+from colorlab.model_files import load_model
 from colorlab.training import train
 from colorlab.unet import lite0_weights
 
@@ -164,7 +164,7 @@ def test_an_adversary_joins_a_stock_learner_and_goes_on_in_a_second_fit(photos, 
 
 
 def test_warm_starts_happen_once(photos, tmp_path):
-    from colorlab.models import save_model
+    from colorlab.model_files import save_model
 
     _, other = stock_learner(photos)
     file = tmp_path / 'disc.safetensors'

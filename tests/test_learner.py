@@ -21,7 +21,7 @@ from colorlab.cnn import CNN
 from colorlab.images import BadInput
 from colorlab.learner import network_learner
 from colorlab.loaders import photo_loaders
-from colorlab.models import RENAMED, load_model, read_model, resolve, save_model
+from colorlab.model_files import RENAMED, load_model, read_model, resolve, save_model
 from colorlab.runs import Run, Settings
 from colorlab.training import train
 from colorlab.unet import TimmUNet

@@ -10,7 +10,7 @@ from PIL import Image
 from test_cli import one_line
 
 from colorlab.export import ONNX_TOLERANCE, export_onnx
-from colorlab.models import create_model, resolve, save_model
+from colorlab.model_files import create_model, resolve, save_model
 from colorlab.recipes import network_settings
 
 

@@ -15,7 +15,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from colorlab.images import BadInput
 from colorlab.lab import SPACES
-from colorlab.models import create_model, load_model, predict
+from colorlab.model_files import create_model, load_model
+from colorlab.models import predict
 from colorlab.presets import (
     PRESETS,
     REPORT_GENERATORS,

@@ -19,9 +19,9 @@ from fastcore.basics import patch
 from PIL import Image
 
 from .cache import PhotoCache, resize_short_side
-from .data import check_weights
 from .images import open_photo, rgb_to_img, show_strip
 from .lab import LAB, Space
+from .splits import check_weights
 
 # %% ../nbs/foundations/22_batches.ipynb #236dad7c
 class ColorPair(NamedTuple):

@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 from torchvision.utils import make_grid
 
-from .data import Manifest, find_dataset, make_manifest
+from .data import Manifest, make_manifest
+from .datasets import find_dataset
 from colorlab.images import (
     BadInput,
     atomic_write,
@@ -29,7 +30,7 @@ from colorlab.images import (
 )
 from .lab import SPACES
 from .metrics import BASELINES, baselines
-from .models import load_model
+from .model_files import load_model
 from .perceptual import perceptual_metrics
 from .runs import Settings
 from .scoring import measuring_device

@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .cache import RecordStore
-from .data import SCAN_COLUMNS, connected_groups, inspect_photo, lab_thumbnail
+from .data import SCAN_COLUMNS, inspect_photo, lab_thumbnail
 from .datasets import LISTING_COLUMNS, find_dataset
 from colorlab.duplicates import (
     DUPLICATE_CORRELATION,
@@ -38,6 +38,7 @@ from colorlab.duplicates import (
 from .formats import MAX_PIXELS
 from .images import BadInput, jpeg_data_uri, open_photo, photo_files, write_page
 from .lab import HUE_NAMES, hue_to_hex
+from .splits import connected_groups
 
 # %% ../nbs/extras/34_doctor.ipynb #6e8824ef
 def hue_shares(

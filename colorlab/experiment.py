@@ -30,7 +30,8 @@ from .callbacks import read_samples
 from .color_history import ColorHistory
 from .colorize import color_files
 from .colorizer import torch_colorizer
-from .data import Manifest, find_dataset
+from .data import Manifest
+from .datasets import find_dataset
 from .demo import machine_name
 from .evaluation import Evaluation
 from .evaluation import evaluate as evaluate_methods
@@ -87,7 +88,7 @@ class Experiment:
         self,
         name: str,  # of the experiment; the folder begins with it
         systems,  # a name (preset, network, lite), or a dict: label -> settings or `colorlab.presets.Arm`
-        data: str,  # see `colorlab.data.find_dataset`
+        data: str,  # see `colorlab.datasets.find_dataset`
         budget: str,  # '20 min', '2 h' or 'as reported'
         part: float = 1.0,  # of the budget, where a notebook has several experiments
         size: int | None = None,  # pixels; by default the report's, or 128 if that is slow
@@ -347,7 +348,13 @@ def explain_loss(
     "What in its own history may be why a system is no better than one mean color."
     error, n = history.ab_rmse, len(history)
     reasons = []
-    if n < FEWEST_EPOCHS or error.idxmin() >= 0.8 * (n - 1):
+    before, last = error.iloc[-2:] if n > 1 else (error.iloc[0], error.iloc[0])
+    if last > 1.3 * before and history.train_loss.iloc[-1] == history.train_loss.min():
+        reasons.append(
+            f'in the last epoch its error on validation photos rose from {before:.1f} to {last:.1f} while the training '
+            "loss fell: probably batch normalization's running averages are off (lesson unet, 'A spike in the curve')"
+        )
+    elif n < FEWEST_EPOCHS or error.idxmin() >= 0.8 * (n - 1):
         reasons.append(f'its error on validation photos was still falling after {n} epochs: more time would help')
     else:
         best = int(history.epoch[error.idxmin()])

@@ -13,13 +13,15 @@ from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from .budget import fast_settings, scale_epochs, smaller_settings
-from .data import Manifest, find_dataset, group_rank, make_manifest
+from .data import Manifest, make_manifest
+from .datasets import find_dataset
 from .images import BadInput
 from .lite import lite_recipe
 from .planning import StepTime, measure_step
 from .presets import Arm
 from .recipes import SMOKE_TEST, system_settings
 from .runs import Settings
+from .splits import group_rank
 
 # %% ../nbs/extras/64_shares.ipynb #58e72e9c
 SHOWN_PHOTOS = [  # of the sample's validation and test photos
@@ -85,7 +87,7 @@ def take_photos(
 
 # %% ../nbs/extras/64_shares.ipynb #a08d09bb
 def data_or(
-    data: str,  # what a report has learned from, see `colorlab.data.find_dataset`
+    data: str,  # what a report has learned from, see `colorlab.datasets.find_dataset`
     otherwise: str,  # what stands in
 ) -> str:
     "The photos of a report if they are at hand; else those that stand in, and a line that says so."

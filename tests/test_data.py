@@ -14,9 +14,10 @@ from PIL import Image
 import colorlab.data as data
 import colorlab.datasets as datasets
 from colorlab.cache import RecordStore, cache_photos
-from colorlab.data import Manifest, make_manifest, scan, split_counts, split_groups
+from colorlab.data import Manifest, make_manifest, scan
 from colorlab.datasets import absolute_source, dataset_folder, find_dataset
 from colorlab.images import BadInput, old_photos_folder, photo_files
+from colorlab.splits import split_counts, split_groups
 
 
 @pytest.fixture

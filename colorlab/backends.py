@@ -203,7 +203,7 @@ def torch_backend(
     device: str | None = None,  # cpu, cuda, mps; by default the fastest there is
 ) -> TorchModel:
     "A model file in torch; `BadInput` if it is no model, or if torch cannot compute on the device."
-    from colorlab.models import load_model
+    from colorlab.model_files import load_model
     from colorlab.training import check_device, default_device
 
     if Path(path).suffix == '.onnx':
@@ -229,6 +229,7 @@ def read_onnx_header(
     return header
 
 # %% ../nbs/extras/46_backends.ipynb #010d3da0
+# long: how a stranger's network is opened and run
 RUN_SECONDS = 120  # for one picture; a stranger's network may never end
 
 

@@ -310,7 +310,7 @@ def read_cached_pixels(
     size = row.width, row.height
     return resize_short_side(read_pixels(data, row.file, min_decoded_side(size, short)), size, short)
 
-
+# %% ../nbs/foundations/21_cache.ipynb #48047235
 def write_bytes_array(
     path,  # the `.npy` file to make
     parts,  # arrays of uint8, one after the other
@@ -328,7 +328,7 @@ def write_bytes_array(
             digest.update(some)
         f.write(digest.digest())
 
-
+# %% ../nbs/foundations/21_cache.ipynb #76dc6af6
 def is_whole(
     path,  # of a file that `write_bytes_array` may have made
 ) -> bool:

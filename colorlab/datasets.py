@@ -43,7 +43,7 @@ def read_listing(
     known = [column for column in LISTING_COLUMNS if column in listing]
     return listing[known] if 'file' in known and len(known) > 1 else None
 
-
+# %% ../nbs/foundations/22_datasets.ipynb #d9aa013e
 def check_inside(
     folder,  # of photos
     files,  # that a list names

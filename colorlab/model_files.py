@@ -164,7 +164,7 @@ def is_header(header) -> bool:
     right = all(type(header.get(k)) is kind for k, kind in kinds.items())
     return right and header['space'] in SPACES and 8 <= header['size'] <= MAX_SIZE
 
-
+# %% ../nbs/foundations/21_model_files.ipynb #7526d9be
 def read_model(path) -> SavedModel:
     "What a file of `save_model` holds; `BadInput` if it is none."
     try:

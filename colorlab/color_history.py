@@ -12,10 +12,10 @@ import torch
 from fastai.callback.core import Callback
 
 from .callbacks import as_run, is_training_run
+from .histograms import MIN_HUE_CHROMA, bin_indices
 from .images import atomic_write, img_to_rgb, open_photo
 from .lab import HUE_NAMES, hue_to_hex, rgb_to_lab
 from .models import get_y
-from .perceptual import MIN_HUE_CHROMA, bin_indices
 from .scoring import fit_to_square
 
 # %% ../nbs/extras/30_color_history.ipynb #8c1acfce

@@ -24,7 +24,8 @@ from colorlab.protocol import (
     write_results,
 )
 from .scoring import ScoreStore, baseline_methods, score_methods
-from .summary import column_headings, format_summary, hue_errors, summarize, verdict_sentence
+from .summary import hue_errors, verdict_sentence
+from .tables import column_headings, format_summary, summarize
 
 # %% ../nbs/14_evaluation.ipynb #eac6ea85
 @dataclass(repr=False)

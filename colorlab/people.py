@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 
 from .cache import map_threads
+from .histograms import MIN_HUE_CHROMA
 from .images import img_to_rgb, open_photo
 from .lab import lab_to_rgb_in_gamut, rgb_to_lab
 from .oldphotos import share_of_hues
-from .perceptual import MIN_HUE_CHROMA
 from .summary import mean_interval
 
 # %% ../nbs/extras/66_people.ipynb #f184ec9c

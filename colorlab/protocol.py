@@ -23,6 +23,7 @@ from PIL import ImageOps
 
 import colorlab
 from .data import Manifest
+from .histograms import plot_error_histograms
 from colorlab.images import (
     BadInput,
     atomic_write,
@@ -44,13 +45,8 @@ from colorlab.scoring import (
     measuring_device,
     model_methods,
 )
-from colorlab.summary import (
-    column_headings,
-    format_summary,
-    paired_interval,
-    plot_error_histograms,
-    write_summary,
-)
+from .summary import paired_interval
+from .tables import column_headings, format_summary, write_summary
 
 # %% ../nbs/foundations/29_protocol.ipynb #36d6c39c
 def test_rows(
@@ -239,15 +235,13 @@ class Example(NamedTuple):
 def example_rows(
     t: pd.DataFrame,  # rows of one method
 ) -> list:  # of `Example`
-    "The best, median and worst pictures by the pair metric (ab-RMSE where there is none), and three at random."
+    "The best, median and worst pictures by the pair metric (ab-RMSE where there is none), and three of the others."
     ordered = t.sort_values('perceptual' if 'perceptual' in t else 'ab_rmse', kind='stable')
-    chosen = np.random.default_rng(42).permutation(len(t))[:3]
-    return [
-        Example('best', ordered.iloc[0]),
-        Example('median', ordered.iloc[len(t) // 2]),
-        Example('worst', ordered.iloc[-1]),
-        *(Example('random', t.iloc[i]) for i in chosen),
-    ]
+    places = dict(best=0, median=len(t) // 2, worst=len(t) - 1)
+    chosen = [Example(label, ordered.iloc[place]) for label, place in places.items()]
+    others = t[~t.file.isin([e.row.file for e in chosen])]
+    drawn = np.random.default_rng(42).permutation(len(others))[:3]
+    return chosen + [Example('random', others.iloc[i]) for i in drawn]
 
 # %% ../nbs/foundations/29_protocol.ipynb #6846c92c
 def page_example(

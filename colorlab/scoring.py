@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -25,10 +24,11 @@ from fastcore.basics import patch
 from PIL import Image, ImageOps
 
 from .data import Manifest
+from .histograms import error_histograms
 from .images import BadInput, img_to_rgb, open_photo, photo_files, progress_bar, rgb_to_img
 from .lab import rgb_to_lab
 from .metrics import BASELINES, baselines, colorfulness, psnr, to_float64
-from .perceptual import PerceptualMetric, colorfulness_abs, delta_e2000, error_histograms, ssim
+from .perceptual import PerceptualMetric, colorfulness_abs, delta_e2000, ssim
 
 # %% ../nbs/foundations/28_scoring.ipynb #afb40ce4
 def fit_to_square(
@@ -269,7 +269,7 @@ class ScoreStore:
     def db(self):
         "A connection for one transaction."
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
                 yield db
         except sqlite3.OperationalError as e:
             raise BadInput(f'{self.path}: cannot be used ({e}); choose another folder for the results') from e

@@ -20,7 +20,15 @@ from colorlab.evaluation import evaluate, photo_notes
 from colorlab.evaluation import test_rows as rows_to_measure
 from colorlab.images import photo_files
 from colorlab.perceptual import first_available, lite0_features, st_lpips
-from colorlab.scoring import ScoreConfig, ScoreStore, baseline_methods, measure, measure_batch, score_methods
+from colorlab.scoring import (
+    ScoreConfig,
+    ScoreStore,
+    Truth,
+    baseline_methods,
+    measure,
+    measure_batch,
+    score_methods,
+)
 
 
 def test_a_model_and_a_stranger(photos, tmp_path):
@@ -36,8 +44,12 @@ def test_a_model_and_a_stranger(photos, tmp_path):
     assert set(summary) == {'lite', 'stranger', 'gray', 'mean-ab', 'random-ab', 'truth'}
     error = summary['stranger']['ab_rmse'] - summary['gray']['ab_rmse']
     assert abs(error) < 0.6  # a luma gray and a Lab gray have the same color
-    assert summary['lite']['psnr'] > summary['gray']['psnr']
-    assert (tmp_path / 'out' / 'report.html').stat().st_size > 100_000
+    assert summary['lite']['psnr'] > summary['gray']['psnr'] and summary['gray']['beats_gray'] == 0
+    assert summary['lite']['delta_L'] < 0.25  # the model keeps the lightness (R4.14)
+    page = (tmp_path / 'out' / 'report.html').read_text(encoding='utf-8')
+    for names in ('http://www.w3.org', 'https://matplotlib.org', 'http://purl.org', 'http://creativecommons.org'):
+        page = page.replace(names, '')
+    assert 'data:image/jpeg' in page and 'http' not in page  # whole without the internet
 
 
 def test_a_model_of_rgb_takes_part_twice(photos, tmp_path):
@@ -150,6 +162,11 @@ def test_in_three_lines(photos, tmp_path):
     assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and result.page is None
     assert len(result.scores) == 5 * len(rows_to_measure(make_manifest(photos)))
     assert result.summary.cf['lite'] > 1 > result.summary.cf['gray']
+    assert table is result.table and notes is result.notes and '<table' in result._repr_html_()
+    again = Truth()
+    again.name = 'again'
+    by_function = colorlab_module.evaluate(lambda *_: [again], photos, size=64, perceptual=False)
+    assert by_function.summary.cf['again'] == by_function.summary.cf['truth']
     named = colorlab_module.evaluate('lite', photos, tmp_path / 'out', size=64, perceptual=False)
     assert named.summary.equals(result.summary) and named.page.exists()
 

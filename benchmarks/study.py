@@ -43,7 +43,7 @@ def latin(raters, photos, versions=2):
 
 def wilcoxon(table, y):
     "The paired test on each rater's two means, with normal approximation."
-    from colorlab.study import indicator_matrix
+    from colorlab.crossed import indicator_matrix
 
     z, one, two = indicator_matrix(table.rater), *((table.version == v).to_numpy() for v in ('v0', 'v1'))
     return stats.wilcoxon(
@@ -55,14 +55,8 @@ def wilcoxon(table, y):
 
 def simulations(n=1000):
     "False positives and power, for several designs and spreads."
-    from colorlab.study import (
-        QUESTION_TYPES,
-        component_names,
-        difference_design,
-        mean_design,
-        plan_raters,
-        simulate,
-    )
+    from colorlab.crossed import difference_design, mean_design
+    from colorlab.study import QUESTION_TYPES, component_names, plan_raters, simulate
 
     designs = {
         "R1's: 17 raters, 5 + 5 pictures": nested(17, 5),

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .analysis import Analysis, analyze_table, pluralize, summary_paragraph
+from .analysis import Analysis, analyze_table, summary_paragraph
 from .images import BadInput, atomic_write, write_page
+from .sentences import pluralize
 from .study import get_question_type, trial_label
 from .survey_server import ALL_ANSWERS, AnswerStore, read_design, read_json
 

@@ -11,15 +11,17 @@ import socket
 import sqlite3
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import colorlab, root
 from PIL import Image
 
-from colorlab.analysis import analyze_table, summary_paragraph
+from colorlab.analysis import analyze_table, holm, summary_paragraph
 from colorlab.answers import analyze, read_answers, read_key
+from colorlab.crossed import mean_design
 from colorlab.images import BadInput
-from colorlab.study import QUESTION_TYPES, mean_design
+from colorlab.study import QUESTION_TYPES, assign_seats, seats_table, simulate, trial_variants
 from colorlab.survey import build_study
 
 bench = runpy.run_path(str(root / 'benchmarks' / 'study.py'))
@@ -415,3 +417,23 @@ def test_a_plan_is_written_under_the_names_that_old_keys_have(box, tmp_path):
 
 def test_the_long_simulation_in_short():
     assert bench['simulations'](1000) <= 0.069
+
+
+def test_equivalence_is_corrected_for_the_number_of_comparisons():
+    "Three tests of equality are three chances of a false `equal`: what is said and printed is Holm's p."
+    versions = ['truth', 'a', 'b']
+    plan = assign_seats(24, 3, 36, np.random.default_rng(0))
+    table = seats_table(plan, trial_variants('rating', versions))
+    answers = simulate(table, dict(truth=0, a=0, b=0), np.random.default_rng(3))[:, 0]
+    for margin in np.arange(0.3, 0.6, 0.01):  # from a margin where nothing is equal to one where all are
+        key = dict(study='x', kind='rating', margin=margin, versions=versions)
+        found = analyze_table(key, table.assign(value=answers))
+        alone = [c.equivalence_p for c in found.comparisons]
+        assert [c.equivalence_p_holm for c in found.comparisons] == holm(alone)
+        said = summary_paragraph(found)
+        assert said.count('are equal within the margin') == sum(p < 0.05 for p in holm(alone))
+        if sum(p < 0.05 for p in alone) > sum(p < 0.05 for p in holm(alone)) > 0:
+            break
+    else:
+        raise AssertionError('no margin at which the correction changes a verdict')
+    assert 'of differences and of equivalence, are corrected' in said

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import cube_root, look_up, pixels_at, with_pixels
+from .arrays import cube_root, from_table, pixels_at, with_pixels
 from .images import BadInput
 
 # %% ../nbs/01_lab.ipynb #8578924f
@@ -96,7 +96,7 @@ def to_linear(
 ):  # float array, proportional to light
     "`srgb_to_linear` of numbers of any kind; bytes are looked up."
     if rgb.dtype == array_namespace(rgb).uint8:
-        return look_up(SRGB_TO_LINEAR_TABLE, rgb)
+        return from_table(SRGB_TO_LINEAR_TABLE, rgb)
     return srgb_to_linear(as_float(rgb))
 
 # %% ../nbs/01_lab.ipynb #e0163be2

@@ -181,7 +181,7 @@ def read_model(path) -> SavedModel:
         raise BadInput(f'{path}: some of its weights are NaN or infinite: the training that made it went wrong')
     return SavedModel(weights, header)
 
-# %% ../nbs/foundations/21_model_files.ipynb #83ef6d36
+# %% ../nbs/foundations/21_model_files.ipynb #942b95b4
 @contextmanager
 def limited_modules(most: int):
     "Inside, `BadInput` stops the building of a network of more modules than that, in this thread."
@@ -197,7 +197,7 @@ def limited_modules(most: int):
     finally:
         hook.remove()
 
-
+# %% ../nbs/foundations/21_model_files.ipynb #83ef6d36
 class LoadedModel(NamedTuple):
     "A network out of a file."
 

@@ -1,7 +1,7 @@
 """Run lessons in a fresh kernel and keep their outputs: `make lessons`, or `make lessons LESSON=nbs/01_lab.ipynb`.
 
 Final notebooks run in earnest, in the folder from which this is called. What their first cell chooses can be given:
-python tests/save_outputs.py nbs/train/73_r1.ipynb DATA=photos BUDGET="30 min"
+python tests/save_outputs.py nbs/train/93_r1.ipynb DATA=photos BUDGET="30 min"
 """
 
 import ast

@@ -46,11 +46,11 @@ class Rectangle(NamedTuple):
 # %% ../nbs/extras/50_prints.ipynb #b2a86229
 def fit_rectangle(
     outline: np.ndarray,  # (N, 2): x and y of pixels
-    angles=np.arange(-15, 15.1, 0.5),  # degrees
+    steepest: float = 15.0,  # degrees; all angles up to it are tried, in steps of half a degree
 ) -> Rectangle:
     "The smallest rectangle around an outline; upright if that hardly makes a difference."
     smallest = np.inf
-    for angle in sorted(angles, key=abs):
+    for angle in sorted(np.arange(-steepest, steepest + 0.1, 0.5), key=abs):
         cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
         turn = np.array([[cos, -sin], [sin, cos]])
         places = outline @ turn

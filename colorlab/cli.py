@@ -36,8 +36,7 @@ from colorlab.cli_train import (
     option,
     train_command,
 )
-from .images import BadInput, printable
-from .metadata import MAX_PIXELS
+from .formats import MAX_PIXELS, BadInput, printable
 
 # %% ../nbs/extras/81_cli.ipynb #64289c06
 app = typer.Typer(

@@ -24,10 +24,11 @@ from PIL.PngImagePlugin import PngInfo
 from .backends import find_model, model_provenance, torch_backend
 from .colorizer import Colorizer
 from .file_plan import plan_files
+from .formats import MAX_PIXELS, identify_image
 from .images import BadInput, atomic_write, progress_bar
 from .inputs import max_value, to_uint8
 from .lab import SPACES, Space, rgb_to_xy
-from .metadata import MAX_PIXELS, identify_image, read_provenance
+from .metadata import read_provenance
 from .photo import DISK_ERRORS, Photo, read_photo, write_errors, write_photo
 
 # %% ../nbs/extras/72_colorize.ipynb #9b830663

@@ -36,7 +36,6 @@ from colorlab.exif import (
     renew_resources,
     segment,
 )
-from .formats import MAX_PIXELS as MAX_PIXELS
 from .formats import BadInput, check_regular, identify_image, image_errors
 from .tiff import XMP_TAG, is_bigtiff, is_tiff, photo_page, tiff_header
 

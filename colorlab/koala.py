@@ -13,8 +13,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .cnn import conv_block
-from .images import BadInput
-from .pretrained import check_timm_name, lite0_weights, pretrained_timm, register_range, to_timm_range
+from .pretrained import check_timm_name, fill_lite0, pretrained_timm, register_range, to_timm_range
 
 # %% ../nbs/07_koala.ipynb #38200013
 def koala_encoder(
@@ -114,10 +113,7 @@ def lite0_classifier(
     model: Koala,  # with the classifier `tf_efficientnet_lite0`
 ):
     "Give the classifier ImageNet weights that need no network; `BadInput` if it is another. (`init` of a run.)"
-    name = model.classifier.default_cfg['architecture']
-    if name != 'tf_efficientnet_lite0':
-        raise BadInput(f'{name}: lite0_classifier has no weights for it; use colorlab.koala:timm_classifier')
-    model.classifier.load_state_dict(lite0_weights())
+    fill_lite0(model.classifier, 'colorlab.koala:timm_classifier')
 
 
 def timm_classifier(

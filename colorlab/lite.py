@@ -25,11 +25,11 @@ from .bins import bin_table, color_bins, hint_planes, soft_bins, vivid_color
 from .callbacks import depthwise_to_float32
 from .cnn import conv_block, pad_to_multiple
 from .images import BadInput
-from .koala import lite0_weights
 from .lab import AB_MAX, L_MID, LAB, join_lab, lab_to_rgb
 from .metrics import colorfulness, score
 from .model_files import load_model, save_model
 from .models import get_y, predict
+from .pretrained import fill_lite0
 from .runs import autocast
 
 # %% ../nbs/extras/63_lite.ipynb #a2f846be
@@ -261,8 +261,7 @@ class PerceptualLoss(Callback):
         "Load EfficientNet-Lite0, up to 1/16 of the size."
         with torch.random.fork_rng(devices=[]):  # a resumed run draws the same numbers
             net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1, 2, 3))
-        weights = lite0_weights()
-        net.load_state_dict({k: weights[k] for k in net.state_dict()})
+        fill_lite0(net)
         self.net = inference_copy(net, self.dls.device)
 
     def perceptual_features(

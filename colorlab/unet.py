@@ -17,7 +17,7 @@ from torch import nn
 
 from .cnn import conv_block, pad_to_multiple
 from .images import BadInput
-from .pretrained import check_timm_name, lite0_weights, pretrained_timm, register_range, to_timm_range
+from .pretrained import check_timm_name, fill_lite0, pretrained_timm, register_range, to_timm_range
 
 # %% ../nbs/08_unet.ipynb #0255f1d0
 def decode_features(
@@ -70,11 +70,7 @@ def lite0_encoder(
     model: TimmUNet,  # with the encoder `tf_efficientnet_lite0`
 ):
     "Fill the encoder with ImageNet weights that need no internet; `BadInput` if it is another. (`init` of a run.)"
-    name = model.encoder.default_cfg['architecture']
-    if name != 'tf_efficientnet_lite0':
-        raise BadInput(f'{name}: lite0_encoder has no weights for it; use colorlab.unet:timm_encoder')
-    weights = lite0_weights()
-    model.encoder.load_state_dict({k: weights[k] for k in model.encoder.state_dict()})
+    fill_lite0(model.encoder, 'colorlab.unet:timm_encoder')
 
 # %% ../nbs/08_unet.ipynb #ea7a0a2b
 def timm_encoder(

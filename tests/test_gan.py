@@ -27,8 +27,8 @@ from colorlab.gan_losses import GAN_LOSSES
 from colorlab.images import BadInput
 from colorlab.loaders import photo_loaders
 from colorlab.model_files import load_model
+from colorlab.pretrained import lite0_weights
 from colorlab.training import train
-from colorlab.unet import lite0_weights
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
 ADVERSARY = [

@@ -11,7 +11,7 @@ from fastai.callback.core import Callback
 from PIL import Image
 from safetensors.torch import load_file
 
-from colorlab import koala
+from colorlab import koala, pretrained
 from colorlab.callbacks import EMA, read_samples
 from colorlab.checkpoints import load_checkpoint
 from colorlab.cnn import CNN
@@ -76,8 +76,9 @@ def test_the_sizes_in_the_docstring(name, checkpoint, models):
 
 
 def test_another_classifier_is_noticed(koala_run, monkeypatch):
-    weights = koala.lite0_weights()
-    monkeypatch.setattr(koala, 'lite0_weights', lambda: weights | {'conv_stem.weight': weights['conv_stem.weight'] + 1})
+    weights = pretrained.lite0_weights()
+    other = weights | {'conv_stem.weight': weights['conv_stem.weight'] + 1}
+    monkeypatch.setattr(pretrained, 'lite0_weights', lambda: other)
     with pytest.raises(BadInput, match='classifier.conv_stem.weight: its init gives other weights') as e:
         train(koala_run.folder, resume=True, epochs=2, progress=False, device='cpu')
     assert '\n' not in str(e.value)
@@ -89,7 +90,7 @@ def test_a_whole_checkpoint_of_an_older_version_goes_on(koala_run, monkeypatch):
     state['callbacks'][0]['kept'] = load_file(koala_run / 'average.safetensors')
     del state['frozen']
     torch.save(state, koala_run.checkpoints()[-1])
-    monkeypatch.setattr(koala, 'lite0_weights', lambda: pytest.fail('not needed'))
+    monkeypatch.setattr(pretrained, 'lite0_weights', lambda: pytest.fail('not needed'))
     learn = train(koala_run.folder, resume=True, epochs=1, progress=False, device='cpu')
     now = learn.model.state_dict()
     assert all(torch.equal(now[k], v) for k, v in state['model'].items())

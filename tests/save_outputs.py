@@ -16,24 +16,37 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
-from PIL import Image
+from PIL import Image, ImageChops
 
 root = Path(__file__).parents[1]
 SKIPPED = '#| eval: false'
 MAX_BYTES = 390_000  # of a notebook; tests/structure.py allows 400,000
 
 
+def palette_png(img):
+    "A PNG of 256 colors as base64, a third as large; None if some color would change so that one can see it."
+    png, few = io.BytesIO(), img.quantize(256)
+    if max(high for _, high in ImageChops.difference(img, few.convert('RGB')).getextrema()) > 32:
+        return None
+    few.save(png, 'PNG', optimize=True)
+    return base64.b64encode(png.getvalue()).decode()
+
+
 def slim(output, quality):
-    "The same output, a drawing as PNG, but a figure of photographs as JPEG, in a fraction of the space."
+    "The same output, a drawing as PNG with few colors, a figure of photographs as JPEG, in a fraction of the space."
     output = copy.deepcopy(output)
     data = output.get('data', {})
-    if len(data.get('image/png', '')) < 30_000:
+    if 'image/png' not in data:
         return output
     jpeg, img = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(data['image/png']))).convert('RGB')
-    img.thumbnail((1200, 4000))
-    img.save(jpeg, 'JPEG', quality=quality, subsampling=0)
-    data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
-    del data['image/png']
+    few = palette_png(img)
+    if few and len(few) < 30_000:
+        data['image/png'] = few
+    elif len(data['image/png']) >= 30_000:
+        img.thumbnail((1200, 4000))
+        img.save(jpeg, 'JPEG', quality=quality, subsampling=0)
+        data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
+        del data['image/png']
     return output
 
 

@@ -40,8 +40,6 @@ def decoder_message(
     error: Exception,  # of a decoder
 ) -> str:  # one line
     "What went wrong while a picture was decoded."
-    if isinstance(error, Image.UnidentifiedImageError):
-        return 'not a picture in a format that Pillow knows'
     why = getattr(error, 'strerror', None) or str(error)  # of a disk, without the path
     return ' '.join(why.split()) or type(error).__name__
 
@@ -114,7 +112,7 @@ def identify_image(
             return factory(file, '')
         except (SyntaxError, IndexError, TypeError, struct.error):  # so a plugin says that the file is not its own
             continue
-    raise Image.UnidentifiedImageError('not a picture in a format that Pillow knows')
+    raise Image.UnidentifiedImageError('not a picture in a format that colorlab knows')
 
 # %% ../nbs/foundations/20_formats.ipynb #95c57878
 EXIF_ORIENTATION = 0x0112  # a tag with a value of 1..8; above 4 width and height are exchanged

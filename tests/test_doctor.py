@@ -54,7 +54,7 @@ def test_a_file_and_what_is_wrong_with_it_are_kept_apart(photos):
     broken = next(f for f in findings(diagnose(photos)) if f.kind == 'broken')
     assert broken.files == ['broken: (a).jpg'] and broken.reasons.keys() == {'broken: (a).jpg'}
     assert not broken.reasons['broken: (a).jpg'].startswith('broken')
-    assert '1 cannot be read: broken: (a).jpg (not a picture in a format that Pillow knows)' in findings_text(
+    assert '1 cannot be read: broken: (a).jpg (not a picture in a format that colorlab knows)' in findings_text(
         diagnose(photos)
     )
 

@@ -107,11 +107,11 @@ EMBEDDED_JPEG = re.compile(rb'\xff\xd8\xff.*?\xff\xd9', re.DOTALL)
 
 def drop_entry(data: bytearray, directory: Directory, entry: Entry):
     "Take an entry out of a directory of EXIF; those behind it move up. Other places of entries are no longer true."
-    order = byte_order(data)
-    end = directory.at + 2 + 12 * int.from_bytes(data[directory.at : directory.at + 2], order) + 4
+    order, at = byte_order(data), directory.at
+    n = int.from_bytes(data[at : at + 2], order)
+    end = at + 2 + 12 * n + 4
     data[entry.at : end] = data[entry.at + 12 : end] + bytes(12)
-    n = int.from_bytes(data[directory.at : directory.at + 2], order) - 1
-    data[directory.at : directory.at + 2] = n.to_bytes(2, order)
+    data[at : at + 2] = (n - 1).to_bytes(2, order)
 
 
 def set_entry(data: bytearray, entry: Entry, value: int):

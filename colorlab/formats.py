@@ -37,9 +37,9 @@ class BadInput(ValueError):
 
 # %% ../nbs/foundations/20_formats.ipynb #f83a405f
 def decoder_message(
-    error: Exception,  # of a decoder
+    error: Exception,  # of a decoder, or of a disk
 ) -> str:  # one line
-    "What went wrong while a picture was decoded."
+    "What went wrong while a picture was read or written."
     why = getattr(error, 'strerror', None) or str(error)  # of a disk, without the path
     return ' '.join(why.split()) or type(error).__name__
 

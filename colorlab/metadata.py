@@ -7,8 +7,8 @@ __all__ = ['SOURCE_TYPE', 'RDF_NS', 'IPTC_NS', 'COLORLAB_NS', 'EXIF_NS', 'TIFF_N
            'XMP_KEYWORD', 'MAX_DEPTH', 'PREFIXES', 'DESCRIPTION', 'DIGITAL_SOURCE_TYPE', 'STALE_NAMESPACES', 'STALE',
            'STORAGE_NAMES', 'EXIF_HEAD', 'XMP_HEAD', 'MORE_XMP_HEAD', 'RESOURCES_HEAD', 'KEPT_CHUNKS', 'RESOURCES_TAG',
            'TIFF_PARTS', 'WITH_METADATA', 'parse_xmp', 'is_provenance', 'remove_properties', 'xmp_properties', 'rdf_of',
-           'add_properties', 'add_provenance', 'image_xmp', 'unpack', 'itxt_text', 'png_xmp', 'read_xmp',
-           'xmp_provenance', 'read_provenance', 'is_stale', 'renew_xmp', 'joined_xmp', 'jpeg_metadata', 'xmp_segments',
+           'add_properties', 'add_provenance', 'unpack', 'itxt_text', 'png_xmp', 'read_xmp', 'xmp_provenance',
+           'read_provenance', 'is_stale', 'renew_xmp', 'joined_xmp', 'jpeg_metadata', 'xmp_segments',
            'jpeg_with_metadata', 'raw_profile', 'png_metadata', 'png_with_metadata', 'tiff_metadata',
            'tiff_with_metadata', 'read_metadata', 'renew_metadata']
 
@@ -145,12 +145,6 @@ def add_provenance(
     return add_properties(xmp, properties)
 
 # %% ../nbs/extras/65_metadata.ipynb #bd4dd31a
-def image_xmp(img: Image.Image) -> bytes | None:
-    "The XMP that Pillow has found so far; in a PNG it may stand behind the pixels."
-    xmp = img.info.get('xmp') or img.info.get('XML:com.adobe.xmp')
-    return xmp.encode() if isinstance(xmp, str) else xmp
-
-
 def unpack(
     data: bytes,  # packed with zlib
 ) -> bytes:
@@ -193,7 +187,7 @@ def read_xmp(
     if is_tiff(start):
         return tiff_header(start + file.read()).bytes_of(XMP_TAG)
     img = identify_image(file)
-    return png_xmp(file) if img.format == 'PNG' else image_xmp(img)
+    return png_xmp(file) if img.format == 'PNG' else img.info.get('xmp')
 
 # %% ../nbs/extras/65_metadata.ipynb #db79ebfe
 def xmp_provenance(
@@ -424,9 +418,8 @@ def read_metadata(
     if format in readers:
         return readers[format](data)
     img = identify_image(io.BytesIO(data))
-    found = dict(exif=img.info.get('exif'), xmp=image_xmp(img))
-    found['dpi'] = img.info.get('dpi') if format == 'BMP' else None
-    return {name: value for name, value in found.items() if value}
+    names = ('exif', 'xmp', 'dpi') if format == 'BMP' else ('exif', 'xmp')
+    return {name: img.info[name] for name in names if img.info.get(name)}
 
 # %% ../nbs/extras/65_metadata.ipynb #8df7f432
 def renew_metadata(

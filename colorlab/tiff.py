@@ -6,8 +6,8 @@
 __all__ = ['XMP_TAG', 'ICC_TAG', 'DNG_VERSION_TAG', 'SENSOR_DATA', 'PREVIEW', 'MASK', 'MAX_PAGES', 'HEADER_TAGS', 'WHITE_IS_ZERO',
            'PALETTE', 'YCBCR', 'CIE_LAB', 'ICC_LAB', 'SPACE_OF', 'CHANNELS', 'MULTIPLIED', 'NOT_MULTIPLIED', 'is_tiff',
            'is_bigtiff', 'check_not_torn', 'is_raw', 'photo_page', 'TiffHeader', 'page_header', 'tiff_header',
-           'StoredPixels', 'page_samples', 'unpack_ycbcr', 'tiff_as_stored', 'to_full_range', 'look_up', 'lab_samples',
-           'split_alpha', 'decode_tiff']
+           'StoredPixels', 'page_samples', 'unpack_ycbcr', 'tiff_as_stored', 'to_full_range', 'max_value', 'look_up',
+           'lab_samples', 'split_alpha', 'decode_tiff']
 
 # %% ../nbs/foundations/22_tiff.ipynb #947472e9
 import io
@@ -183,6 +183,13 @@ def to_full_range(
         samples = samples.astype(np.uint32) * top // (2**bits - 1)
     return samples.astype(of)  # in the byte order of this machine
 
+# %% ../nbs/foundations/22_tiff.ipynb #b5f22345
+def max_value(
+    dtype,  # of pixels
+) -> int:  # 255, 65535, or 1 for floating point
+    "The number that stands for white."
+    return np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+
 # %% ../nbs/foundations/22_tiff.ipynb #6039cf33
 def look_up(
     indices: np.ndarray,  # (H, W)
@@ -224,7 +231,7 @@ def split_alpha(
     if found:
         alpha = np.ascontiguousarray(samples[..., n + found[0]])
         if extra[found[0]] == MULTIPLIED:
-            top = 1 if alpha.dtype == np.float32 else np.iinfo(alpha.dtype).max
+            top = max_value(alpha.dtype)
             share = np.maximum(alpha[..., None] / top, 1e-6)
             color = (color / share).clip(0, top)
             color = (color.round() if top > 1 else color).astype(alpha.dtype)
@@ -252,5 +259,5 @@ def decode_tiff(
         return StoredPixels(look_up(raw[..., 0], page.colormap), alpha, space)
     color, alpha = split_alpha(to_full_range(raw, bits), n, page.extrasamples)
     if kind == WHITE_IS_ZERO:
-        color = (1 if color.dtype == np.float32 else np.iinfo(color.dtype).max) - color
+        color = max_value(color.dtype) - color
     return StoredPixels(color, alpha, space)

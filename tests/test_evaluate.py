@@ -16,10 +16,11 @@ from test_cli import one_line
 
 import colorlab as colorlab_module
 from colorlab.data import Manifest, make_manifest
-from colorlab.evaluation import evaluate, photo_notes
-from colorlab.evaluation import test_rows as rows_to_measure
+from colorlab.evaluation import evaluate
 from colorlab.images import photo_files
 from colorlab.perceptual import first_available, lite0_features, st_lpips
+from colorlab.protocol import photo_notes
+from colorlab.protocol import test_rows as rows_to_measure
 from colorlab.scoring import (
     ScoreConfig,
     ScoreStore,

@@ -17,6 +17,7 @@ from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 from safetensors.torch import load_file
+from test_training import short_of_memory
 from torch import nn
 
 from colorlab.callbacks import AMP
@@ -26,7 +27,7 @@ from colorlab.gan import Adversary, TimmDisc, frozen
 from colorlab.gan_losses import GAN_LOSSES
 from colorlab.images import BadInput
 from colorlab.loaders import photo_loaders
-from colorlab.model_files import load_model
+from colorlab.model_files import load_model, save_model
 from colorlab.pretrained import lite0_weights
 from colorlab.training import train
 
@@ -164,8 +165,6 @@ def test_an_adversary_joins_a_stock_learner_and_goes_on_in_a_second_fit(photos, 
 
 
 def test_warm_starts_happen_once(photos, tmp_path):
-    from colorlab.model_files import save_model
-
     _, other = stock_learner(photos)
     file = tmp_path / 'disc.safetensors'
     save_model(other.disc, file, other.arch, other.args, 'lab', 32)
@@ -309,13 +308,7 @@ def test_a_checkpoint_with_another_discriminator_is_refused(photos, tmp_path):
 
 @pytest.mark.parametrize('most, how, bs, parts', [(1, dict(), 1, 3), (5, dict(bs=16, train=11), 3, 4)])
 def test_where_memory_is_short_both_step_once_for_all_parts_of_a_batch(photos, tmp_path, most, how, bs, parts):
-    def forward(model, x):  # only `most` photos fit into memory
-        if len(x) > most and not x.is_meta and model.training:
-            raise torch.OutOfMemoryError('simulated')
-        return CNN.forward(model, x)
-
-    large = dict(arch='Large', classes=[type('Large', (CNN,), dict(forward=forward))])
-    learn = tiny_run(tmp_path / 'run', photos, **large | how)
+    learn = tiny_run(tmp_path / 'run', photos, **short_of_memory(most) | how)
     assert (learn.dls.train.bs, learn.adversary.parts) == (bs, parts)
     whole = len(learn.dls.train) // parts
     assert steps(learn.adversary) == {int(s['step']) for s in learn.opt.opt.state.values()} == {whole}

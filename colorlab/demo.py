@@ -30,6 +30,7 @@ from .callbacks import default_precision, plot_curves
 from .colorize import color_files
 from .colorizer import torch_colorizer
 from .data import Manifest, make_manifest
+from .datasets import without_formulas
 from .evaluation import train_mean_ab
 from colorlab.images import (
     BadInput,
@@ -298,7 +299,7 @@ def write_demo_report(
     folder = Path(folder)
     scores = color_unseen(folder) if scores is None else scores
     with atomic_write(folder / 'scores.csv') as part:
-        scores.to_csv(part, index=False)
+        without_formulas(scores).to_csv(part, index=False)
     photos = demo_pictures(folder, scores[scores.method == 'this network'].reset_index(drop=True))
     with atomic_write(folder / 'strip.jpg') as part:
         demo_strip(photos).save(part, 'JPEG', quality=92, subsampling=0)

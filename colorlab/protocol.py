@@ -23,6 +23,7 @@ from PIL import ImageOps
 
 import colorlab
 from .data import Manifest
+from .datasets import without_formulas
 from .histograms import plot_error_histograms
 from colorlab.images import (
     BadInput,
@@ -319,5 +320,5 @@ def write_results(
 ):
     "Write scores.csv (a row for each picture) and summary.json, each whole or not at all."
     with atomic_write(folder / 'scores.csv') as part:
-        evaluation.scores.drop(columns='histograms').to_csv(part, index=False)
+        without_formulas(evaluation.scores.drop(columns='histograms')).to_csv(part, index=False)
     write_summary(folder / 'summary.json', evaluation.summary, notes=evaluation.notes, **about)

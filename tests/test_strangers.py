@@ -2,6 +2,7 @@
 
 import os
 import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,7 +12,8 @@ from PIL import Image
 
 from colorlab.data import Manifest
 from colorlab.doctor import diagnose, findings_text, write_doctor_page
-from colorlab.images import BadInput, assets_folder, figure_svg, write_page
+from colorlab.images import BadInput, assets_folder, figure_svg, printable, write_page
+from colorlab.protocol import write_results
 from colorlab.runs import Run
 from colorlab.scoring import folder_method
 
@@ -87,6 +89,17 @@ def test_a_list_names_no_private_photo(folder, tmp_path):
     (folder / 'manifest.csv').write_text('file,split\n../private.jpg,train\n')
     done = colorlab('doctor', folder, check=False)
     assert done.returncode == 1 and 'outside of the folder' in done.stderr and done.stderr.count('\n') == 1
+
+
+def test_a_name_is_no_formula_in_a_table_of_scores(tmp_path):
+    formulas = ['=HYPERLINK("http://x").jpg', '+1.jpg', '-1.jpg', '@SUM(A1).jpg', '\t=1.jpg', '\r=1.jpg']
+    names = [*formulas, 'a=b.jpg', 'a\r=1.jpg']
+    scores = pd.DataFrame(dict(file=names, psnr=-1.5, histograms=None))
+    summary = pd.DataFrame(dict(psnr=[-1.5]), index=['gray'])
+    write_results(tmp_path, SimpleNamespace(scores=scores, summary=summary, notes=[]))
+    written = pd.read_csv(tmp_path / 'scores.csv')
+    assert list(written.file) == [*(f"'{printable(name)}" for name in formulas), 'a=b.jpg', r'a\r=1.jpg']
+    assert (written.psnr == -1.5).all()
 
 
 def test_pictures_are_matched_with_their_endings_where_those_tell_truths_apart(tmp_path):

@@ -256,13 +256,12 @@ def onnx_backend(
         clock = Timer(RUN_SECONDS, setattr, (how, 'terminate', True))
         clock.start()
         try:
-            return check_outputs(session.run(None, {'x': x}, how), name)
-        except BadInput:
-            raise
+            outputs = session.run(None, {'x': x}, how)
         except Exception as e:  # as above
             raise BadInput(f'{name}: cannot be run ({" ".join(str(e).split())[:200]})') from e
         finally:
             clock.cancel()
+        return check_outputs(outputs, name)
 
     inputs = session.get_inputs()
     takes_hints = inputs[0].shape[1] > SPACES[header['space']].nx

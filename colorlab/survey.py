@@ -56,7 +56,7 @@ def pictures_by_name(folder) -> dict:  # name without suffix -> path
     found = {}
     for f in photo_files(folder):
         name = normalize('NFC', Path(f).with_suffix('').as_posix())  # a Mac writes é as two characters
-        if not name.isascii() and name.encode(errors='replace').decode() != name:
+        if name.encode(errors='replace').decode() != name:
             raise BadInput(f'{folder}: the name {f} is no UTF-8; give it another one')
         if name in found:
             raise BadInput(f'{folder}: holds {name} twice, as {found[name].name} and {Path(f).name}; keep one')

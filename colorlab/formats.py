@@ -4,9 +4,12 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'PHOTO_FORMATS', 'EXIF_ORIENTATION', 'MAX_PIXELS', 'printable', 'BadInput', 'decoder_message',
-           'image_errors', 'check_regular', 'read_bytes', 'register_heic', 'identify_image', 'check_pixels']
+           'image_errors', 'check_regular', 'read_bytes', 'PhotoReader', 'register_heic', 'identify_image',
+           'check_pixels']
 
 # %% ../nbs/foundations/20_formats.ipynb #c4ffca66
+import io
+import os
 import re
 import stat
 import struct
@@ -78,6 +81,18 @@ def read_bytes(
         raise BadInput(f'{path}: is empty')
     return data
 
+# %% ../nbs/foundations/20_formats.ipynb #9efff1b7
+class PhotoReader(io.BufferedReader):
+    "A file opened for reading bytes, which makes no room for more than it has."
+
+    def __init__(self, path):
+        super().__init__(io.FileIO(path))
+
+    def read(self, size=-1) -> bytes:
+        "As of any file: all that is left, or `size` bytes of it."
+        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
 # %% ../nbs/foundations/20_formats.ipynb #6800b745
 PHOTO_FORMATS = ('JPEG', 'PNG', 'TIFF', 'WEBP', 'HEIF', 'AVIF', 'BMP', 'GIF', 'JPEG2000')
 
@@ -103,15 +118,19 @@ def identify_image(
     Image.init()
     file.seek(0)
     start = file.read(16)
+    looks_like = ''
     for name in PHOTO_FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
         if not factory or accepts(start) is not True:  # a text says what is missing to read the format
             continue
+        looks_like = name
         file.seek(0)
         try:
             return factory(file, '')
         except (SyntaxError, IndexError, TypeError, struct.error):  # so a plugin says that the file is not its own
             continue
+    if looks_like:
+        raise Image.UnidentifiedImageError(f'looks like {looks_like}, but its beginning is damaged')
     raise Image.UnidentifiedImageError('not a picture in a format that colorlab knows')
 
 # %% ../nbs/foundations/20_formats.ipynb #95c57878

@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from .decoding import decode, decode_image, to_uint8
 from .formats import EXIF_ORIENTATION as EXIF_ORIENTATION
-from .formats import MAX_PIXELS, BadInput, check_pixels, identify_image, image_errors, read_bytes
+from .formats import MAX_PIXELS, BadInput, PhotoReader, check_pixels, identify_image, image_errors, read_bytes
 from .formats import decoder_message as decoder_message
 from .formats import printable as printable
 
@@ -72,7 +72,7 @@ def looks_like_photo(path) -> bool:
     if os.path.splitext(name)[1]:
         return os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES | OTHER_SUFFIXES
     try:
-        with open(path, 'rb') if os.path.isfile(path) else io.BytesIO() as file:
+        with PhotoReader(path) if os.path.isfile(path) else io.BytesIO() as file:
             return bool(identify_image(file))
     except Exception:  # decoders raise almost anything
         return False

@@ -36,7 +36,7 @@ from colorlab.exif import (
     renew_resources,
     segment,
 )
-from .formats import BadInput, check_regular, identify_image, image_errors
+from .formats import BadInput, PhotoReader, check_regular, identify_image, image_errors
 from .tiff import XMP_TAG, is_bigtiff, is_tiff, photo_page, tiff_header
 
 # %% ../nbs/extras/65_metadata.ipynb #906462b6
@@ -208,7 +208,7 @@ def read_provenance(
     sidecar = Path(f'{path}.xmp')
     with image_errors(path):
         check_regular(path)
-    with image_errors(path), open(path, 'rb') as file:
+    with image_errors(path), PhotoReader(path) as file:
         try:
             xmp = read_xmp(file)
         except BadInput as e:

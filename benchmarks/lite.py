@@ -22,13 +22,13 @@ from colorlab import Colorizer, evaluate
 from colorlab.augment import AGING_MIXES, AGING_STEPS, fade
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
-from colorlab.evaluation import test_rows
 from colorlab.images import img_to_rgb, old_photos_folder, open_photo, rgb_to_img, show_strip
 from colorlab.inputs import TTAView
 from colorlab.lab import AB_MAX, LAB, rgb_to_lab
 from colorlab.loaders import photo_loaders
 from colorlab.metrics import ab_rmse
 from colorlab.oldphotos import old_photos
+from colorlab.protocol import choose_photos
 from colorlab.scoring import model_methods
 
 MODES = 'accurate', 'vivid'
@@ -63,7 +63,7 @@ def measure(photos='sample', out='lite'):
     print(machine_name())
     print(evaluate(methods, photos, out))
     manifest = make_manifest(photos)
-    files = sample_files(list(test_rows(manifest).file))
+    files = sample_files(list(choose_photos(manifest).file))
     picture(colorizer, manifest.folder, files).save(Path(out) / 'lite.jpg', quality=88)
 
 
@@ -78,7 +78,7 @@ def size(photos='sample'):
     for mode in MODES:
         for times in (0.5, 2, 4):
             off = []
-            for f in test_rows(manifest).file:
+            for f in choose_photos(manifest).file:
                 img = open_photo(manifest.folder / f)
                 other = img.resize([round(s * times) for s in img.size], Image.LANCZOS)
                 difference = small_ab(colorizer, img, mode) - small_ab(colorizer, other, mode)

@@ -31,7 +31,6 @@ from .colorize import color_files
 from .colorizer import torch_colorizer
 from .data import Manifest, make_manifest
 from .datasets import without_formulas
-from .evaluation import train_mean_ab
 from colorlab.images import (
     BadInput,
     atomic_write,
@@ -46,6 +45,7 @@ from colorlab.images import (
 from .lab import lab_to_rgb, rgb_to_lab
 from .metrics import baselines, score
 from .planning import FastestThreads, plan_training, thread_counts
+from .protocol import train_mean_ab
 from .runs import Run, Settings
 from .summary import MeanInterval, paired_interval
 from .training import default_device, train

@@ -13,19 +13,17 @@ from pathlib import Path
 import pandas as pd
 
 from .data import make_manifest
-from colorlab.protocol import (
-    choose_metrics,
-    photo_notes,
-    resolve_methods,
+from .protocol import choose_metrics, choose_photos, photo_notes, resolve_methods, train_mean_ab
+from colorlab.results import (
+    column_headings,
+    format_summary,
     results_folder,
-    test_rows,
-    train_mean_ab,
+    summarize,
     write_evaluation_page,
     write_results,
 )
 from .scoring import ScoreStore, baseline_methods, score_methods
 from .summary import hue_errors, verdict_sentence
-from .tables import column_headings, format_summary, summarize
 
 # %% ../nbs/14_evaluation.ipynb #eac6ea85
 @dataclass(repr=False)
@@ -66,13 +64,13 @@ def evaluate(
     perceptual: bool = True,  # use networks as metrics, where their weights are available
     listing=None,  # a CSV file that splits the photos, see `make_manifest`
     vividness=1.0,  # of models: a factor for the chroma, `vivid` (1), or `accurate`
-    limit: int | None = None,  # photos at most, see `test_rows`
+    limit: int | None = None,  # photos at most, see `choose_photos`
     device: str | None = None,  # of networks and metrics, by default a GPU if there is one
 ) -> Evaluation:
     "Measure all methods on the same photos, baselines among them; `BadInput` says what cannot be compared."
     # long: an argument for each thing that may be asked for
     manifest = make_manifest(data, listing=listing)
-    rows = test_rows(manifest, limit)
+    rows = choose_photos(manifest, limit)
     config, notes = choose_metrics(rows, size, squash, perceptual, device)
     found = resolve_methods(methods, manifest, rows, config, vividness)
     with_baselines = found + baseline_methods(train_mean_ab(manifest, rows))

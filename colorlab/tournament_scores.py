@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 
 from .data import Manifest, make_manifest
-from .evaluation import test_rows, train_mean_ab
 from .images import atomic_write, open_photo, sample_folder
 from .lab import LAB, SPACES
 from .metrics import BASELINES, baselines, colorfulness, score
 from .model_files import load_model
 from .models import predict
+from .protocol import choose_photos, train_mean_ab
 from .scoring import fit_to_square, to_bytes
 from .summary import mean_interval, verdict_on
 from colorlab.tournament import (
@@ -87,7 +87,7 @@ def test_sets(
     limit: int = MAX_PHOTOS,  # of a set
 ) -> dict:  # name -> PhotoSet
     "The test photos of the data, and those of the sample that everybody has, shuffled."
-    rows = {'test': (manifest.folder, test_rows(manifest))}
+    rows = {'test': (manifest.folder, choose_photos(manifest))}
     if manifest.folder.resolve() != sample_folder().resolve():
         rows['sample'] = (sample_folder(), make_manifest('sample').subset('test'))
     sets = {}
@@ -104,7 +104,7 @@ def baseline_scores(
     device='cpu',  # where pictures are scored
 ) -> pd.DataFrame:  # as `score_pictures`, with set, file, method
     "The baselines on all sets."
-    ab, tables = train_mean_ab(manifest, test_rows(manifest)), []
+    ab, tables = train_mean_ab(manifest, choose_photos(manifest)), []
     for batch in photo_batches(sets, device):
         pictures = baselines(batch.truth / 255, ab, seed=batch.first)
         metric = pair_metric if batch.first < SUBSET_SIZE else None

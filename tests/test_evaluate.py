@@ -19,8 +19,7 @@ from colorlab.data import Manifest, make_manifest
 from colorlab.evaluation import evaluate
 from colorlab.images import photo_files
 from colorlab.perceptual import first_available, lite0_features, st_lpips
-from colorlab.protocol import photo_notes
-from colorlab.protocol import test_rows as rows_to_measure
+from colorlab.protocol import choose_photos, photo_notes
 from colorlab.scoring import (
     ScoreConfig,
     ScoreStore,
@@ -161,7 +160,7 @@ def test_in_three_lines(photos, tmp_path):
     result = colorlab_module.evaluate(lite, photos, size=64, perceptual=False)
     table, notes = result
     assert table.loc['lite', 'PSNR dB ↑'] in repr(result) and result.page is None
-    assert len(result.scores) == 5 * len(rows_to_measure(make_manifest(photos)))
+    assert len(result.scores) == 5 * len(choose_photos(make_manifest(photos)))
     assert result.summary.cf['lite'] > 1 > result.summary.cf['gray']
     assert table is result.table and notes is result.notes and '<table' in result._repr_html_()
     again = Truth()
@@ -247,12 +246,12 @@ def test_scores_are_written_a_batch_at_a_time_and_memory_holds_no_more(photos, t
 def test_a_part_of_the_photos_is_drawn_before_anybody_is_measured(photos):
     table = pd.DataFrame(dict(file=[f'{i:03}.jpg' for i in range(300)], verdict='ok', split='test'))
     manifest = Manifest(photos, table)
-    some, more = rows_to_measure(manifest, 20), rows_to_measure(manifest, 50)
+    some, more = choose_photos(manifest, 20), choose_photos(manifest, 50)
     assert len(some) == 20 and set(some.file) < set(more.file) and some.file.is_monotonic_increasing
-    assert some.equals(rows_to_measure(manifest, 20)) and len(rows_to_measure(manifest)) == 300
+    assert some.equals(choose_photos(manifest, 20)) and len(choose_photos(manifest)) == 300
     assert photo_notes(manifest, some) == ['measured on 20 of 300 photos, drawn at random (seed 42)']
-    assert photo_notes(manifest, rows_to_measure(manifest)) == []
-    (note,) = photo_notes(manifest, rows_to_measure(Manifest(photos, table.assign(split='val'))))
+    assert photo_notes(manifest, choose_photos(manifest)) == []
+    (note,) = photo_notes(manifest, choose_photos(Manifest(photos, table.assign(split='val'))))
     assert 'there is no test split' in note
     result = evaluate({'mine': 'lite'}, photos, size=32, perceptual=False, limit=1)
     assert set(result.scores.groupby('method').size()) == {1} and 'mine' in result.table.index

@@ -13,7 +13,7 @@ from PIL import Image
 from colorlab.data import Manifest
 from colorlab.doctor import diagnose, findings_text, write_doctor_page
 from colorlab.images import BadInput, assets_folder, figure_svg, printable, write_page
-from colorlab.protocol import write_results
+from colorlab.results import write_results
 from colorlab.runs import Run
 from colorlab.scoring import folder_method
 

@@ -315,7 +315,8 @@ def quiet_libraries():
     os.environ.setdefault('HF_HUB_VERBOSITY', 'error')  # the hub's client would report every attempt
     warnings.filterwarnings('ignore', category=FutureWarning)
     warnings.filterwarnings('ignore', module='PIL')  # our own line names the damaged file
-    logging.getLogger('tifffile').setLevel(logging.CRITICAL)
+    for name in ('tifffile', 'imagecodecs'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 # %% ../nbs/extras/81_cli.ipynb #376339bb
 def stop_on_interrupt(stopped: list, *_):

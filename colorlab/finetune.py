@@ -47,7 +47,7 @@ def fine_tune(
 def nogan(
     alone,  # a run whose generator learned without an adversary
     out,  # folder of the new run
-    disc: str = 'patch',  # of `colorlab.recipes.DISCRIMINATORS`, or "module:Class"
+    disc: str = 'patch',  # of `colorlab.presets.DISCRIMINATORS`, or "module:Class"
     head_start: int = 100,  # batches in which only the discriminator learns
     epochs: int = 1,
     l1_weight: float = 10.0,  # of the pixel loss

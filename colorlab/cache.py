@@ -32,7 +32,7 @@ from platformdirs import user_cache_path
 from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from .decoding import is_upright_srgb
-from .formats import identify_image
+from .formats import check_scans, identify_image
 from .images import BadInput, atomic_write, open_photo, open_small, progress_bar
 
 # %% ../nbs/foundations/26_cache.ipynb #d1f3977a
@@ -256,6 +256,7 @@ def read_pixels(
     "What `open_photo` gives, to the same bytes; with `min_side` quicker, and smaller where that is enough."
     if data[:2] == b'\xff\xd8':
         with suppress(Exception):  # Pillow knows more kinds of JPEG, or says what is wrong
+            check_scans(data)
             if is_plain_jpeg(data):
                 return decode_plain_jpeg(data, min_side)
     file = io.BytesIO(data)

@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from .formats import EXIF_ORIENTATION, MAX_PIXELS, BadInput, check_pixels, identify_image
+from .formats import EXIF_ORIENTATION, MAX_PIXELS, BadInput, check_pixels, check_scans, identify_image
 from colorlab.tiff import (
     CHANNELS,
     CIE_LAB,
@@ -382,6 +382,7 @@ def decode(
             raise BadInput('is JPEG XL, which is not read: convert it to PNG first') from None
         raise
     check_pixels(img.size, max_pixels)
+    check_scans(data)
     return decode_image(img, data, min_side)
 
 # %% ../nbs/foundations/23_decoding.ipynb #7f5d5cd2

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formats import EXIF_ORIENTATION, BadInput
+from .formats import EXIF_ORIENTATION, BadInput, check_scans
 
 # %% ../nbs/foundations/22_tiff.ipynb #bffa2c9b
 XMP_TAG, ICC_TAG, DNG_VERSION_TAG = 700, 34675, 50706
@@ -63,7 +63,8 @@ def photo_page(data: bytes):
 
     check_not_torn(data)
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        pages = [page for page in islice(tiff.pages, MAX_PAGES) if not page.subfiletype & (PREVIEW | MASK)]
+        looked = {page.offset: page for page in islice(tiff.pages, MAX_PAGES)}  # the last may point to the first
+        pages = [page for page in looked.values() if not page.subfiletype & (PREVIEW | MASK)]
         if is_raw(tiff, data) or not pages:
             why = 'is a raw file, whose first page is only a preview'
             raise BadInput(f'{why}: develop it to TIFF or JPEG first')
@@ -246,6 +247,9 @@ def decode_tiff(
     kind = page.photometric
     if kind not in SPACE_OF:
         raise BadInput(f'its pixels are {getattr(kind, "name", kind)}: save it as gray or RGB first')
+    if page.compression == 7:  # JPEG
+        for start, size in zip(page.dataoffsets, page.databytecounts):
+            check_scans(data[start : start + size])
     bits = page.bitspersample
     raw = unpack_ycbcr(page, data) if kind == YCBCR else page_samples(page)
     space = SPACE_OF[kind]

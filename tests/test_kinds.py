@@ -155,6 +155,22 @@ def test_shapes_and_looks_of_old_photos(rgb, tmp_path):
         assert lightness_error(after.transpose(2, 0, 1) / np.float32(255), L)[0] < 0.5, name
 
 
+def test_a_deep_scan_keeps_its_depth_and_its_resolution(tmp_path):
+    "As a scanner writes a page of an album, a twentieth as wide."
+    y, x = np.mgrid[0:495, 0:350]
+    scan = (30_000 + 20_000 * np.sin(x / 37) * np.cos(y / 29) + (7 * x + 13 * y) % 200).astype(np.uint16)
+    said = dict(resolution=(600, 600), resolutionunit='INCH', compression='lzw', predictor=True, metadata=None)
+    (tmp_path / 'in').mkdir()
+    tifffile.imwrite(tmp_path / 'in' / 'page.tif', scan, photometric='minisblack', **said)
+    assert color_files(colorizer, [tmp_path / 'in'], tmp_path / 'out', progress=False).failed == []
+    before, after = (read_photo(tmp_path / d / 'page.tif') for d in ('in', 'out'))
+    assert (before.pixels[..., 0] == scan).all() and after.pixels.dtype == np.uint16
+    L = rgb_to_lab(before.pixels.transpose(2, 0, 1) / np.float32(65535))[:1]
+    assert lightness_error(after.pixels.transpose(2, 0, 1) / np.float32(65535), L)[0] < 0.05
+    with tifffile.TiffFile(tmp_path / 'out' / 'page.tif') as tiff:
+        assert tiff.pages.first.resolution == (600, 600) and tiff.pages.first.resolutionunit == 2
+
+
 @pytest.mark.parametrize('encoding', ['cp1252', 'ascii', 'utf-8'])
 def test_a_console_of_another_alphabet_ends_no_command(encoding, monkeypatch):
     for name in ('stdout', 'stderr'):

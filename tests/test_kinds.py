@@ -18,6 +18,7 @@ from colorlab.decoding import decode, to_uint8
 from colorlab.formats import BadInput, register_heic
 from colorlab.images import open_photo, sample_folder
 from colorlab.lab import LAB, lightness_error, rgb_to_lab
+from colorlab.metadata import read_provenance
 from colorlab.photo import read_photo
 
 SCENE = sample_folder() / 'scenes' / 'lw-bridge.jpg'
@@ -104,6 +105,17 @@ def test_jpegs_that_are_not_read_are_one_line(rgb, tmp_path):
         with pytest.raises(BadInput, match=f'{kind}.jpg: .*{words}') as e:
             read_photo(tmp_path / f'{kind}.jpg')
         assert '\n' not in str(e.value)
+
+
+def test_a_piece_that_claims_more_than_the_file_has(rgb, tmp_path):
+    "Python made room for all of it before it read the first byte."
+    data = by_pillow(rgb, 'JPEG2000')
+    at = data.index(b'jp2h')
+    claims = data[: at - 4] + (1).to_bytes(4) + b'jp2h' + (2**50).to_bytes(8) + data[at + 4 :]
+    (tmp_path / 'a.jp2').write_bytes(claims)
+    with pytest.raises(BadInput, match='a.jp2: cannot be read') as e:
+        read_provenance(tmp_path / 'a.jp2')
+    assert not isinstance(e.value.__cause__, MemoryError)
 
 
 def test_what_a_file_holds_counts_and_not_its_ending(rgb, tmp_path):

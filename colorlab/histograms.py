@@ -92,8 +92,8 @@ def plot_binned_error(
     ax.bar(x, rmse, color=[hue_to_hex(i) for i in x] if name == 'hue' else 'tab:gray')
     ax.plot(x, gray_rmse, ':o', color='black', ms=3, lw=1, label='gray')
     rotated = dict(rotation=60, ha='right') if name == 'hue' else {}
-    ax.set_xticks(x, bin_labels(name), fontsize=8, **rotated)
-    ax.set_title(f'error by {name} of the truth', fontsize=10)
+    ax.set_xticks(x, bin_labels(name), **rotated)
+    ax.set_title(f'error by {name} of the truth')
     ax.set_xlabel('' if name == 'hue' else f'{name}, Lab units')
     ax.spines[['top', 'right']].set_visible(False)
 
@@ -105,11 +105,11 @@ def plot_error_histograms(
     from matplotlib.figure import Figure
 
     sums = sum_histograms(table.histograms)
-    fig = Figure(figsize=(12, 2.6), layout='constrained')
-    joint_ax, *axs = fig.subplots(1, 4, width_ratios=[1, 1.5, 1, 1])
+    fig = Figure(figsize=(10, 5.6), layout='constrained')
+    joint_ax, *axs = fig.subplots(2, 2, width_ratios=[1, 1.4]).flat
     plot_joint_chroma(joint_ax, sums['joint_chroma'])
     for ax, name in zip(axs, HISTOGRAM_BINS):
         plot_binned_error(ax, name, sums[name])
     axs[0].set_ylabel('ab-RMSE, Lab units')
-    axs[0].legend(frameon=False, fontsize=8)
+    axs[0].legend(frameon=False)
     return fig

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'VERDICT_WORDS', 'INTERVAL_COLUMNS', 'MeanInterval', 'mean_interval', 'paired_interval', 'Verdict',
-           'verdict_words', 'verdict_on', 'verdict_sentence', 'summarize_method', 'hue_errors']
+           'verdict_words', 'photo_of', 'verdict_on', 'verdict_sentence', 'summarize_method', 'hue_errors']
 
 # %% ../nbs/13_summary.ipynb #ad5e7e74
 from typing import NamedTuple
@@ -28,24 +28,32 @@ class MeanInterval(NamedTuple):
 
 def mean_interval(
     x,  # a number for each picture
+    groups=None,  # the photo that each picture was cut from; None: each picture is a photo of its own
     seed: int = 42,
 ) -> MeanInterval:
-    "Mean with its percentile-bootstrap interval over pictures (10,000 draws)."
+    "Mean over pictures with its percentile-bootstrap interval (10,000 draws of photos, with all their pictures)."
     x = np.asarray(x, float)
+    _, photo = np.unique(np.arange(len(x)) if groups is None else groups, return_inverse=True)
+    sums, counts = np.bincount(photo, x), np.bincount(photo)
     mean = x.mean()
-    if len(x) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
+    if len(sums) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
         return MeanInterval(mean, mean, mean)  # a perfect picture has an infinite PSNR
-    rng = np.random.default_rng(seed)
-    ci = bootstrap((x,), np.mean, method='percentile', n_resamples=10_000, batch=1000, rng=rng).confidence_interval
+
+    def mean_of_draw(sums, counts, axis):
+        return sums.sum(axis) / counts.sum(axis)
+
+    options = dict(n_resamples=10_000, batch=1000, rng=np.random.default_rng(seed))
+    ci = bootstrap((sums, counts), mean_of_draw, paired=True, method='percentile', **options).confidence_interval
     return MeanInterval(mean, ci.low, ci.high)
 
-
+# %% ../nbs/13_summary.ipynb #c5be05cc
 def paired_interval(
     a,  # a number for each picture
     b,  # numbers of the same pictures
+    groups=None,  # see `mean_interval`
 ) -> MeanInterval:  # of a − b
     "Mean difference with its paired-bootstrap interval."
-    return mean_interval(np.asarray(a) - np.asarray(b))
+    return mean_interval(np.asarray(a) - np.asarray(b), groups)
 
 # %% ../nbs/13_summary.ipynb #75201bc3
 MEASURES = {  # column of a table of scores -> name, unit, and whether more is better
@@ -62,11 +70,17 @@ class Verdict(NamedTuple):
 
     outcome: str  # better, worse or undecided
     difference: MeanInterval  # of the measure, method − baseline
-    n: int  # photos that both have
+    n: int  # pictures that both have
+    photos: int  # that these were cut from
     text: str  # half a sentence
 
     def __str__(self):
         return self.text
+
+    @property
+    def count(self) -> str:
+        "On how much it rests."
+        return f'{self.n:,} pictures of {self.photos:,} photos' if self.photos < self.n else f'{self.n:,} photos'
 
 # %% ../nbs/13_summary.ipynb #43e91c86
 VERDICT_WORDS = {'beats': 'better', 'loses to': 'worse', 'cannot be told from': 'undecided'}
@@ -81,9 +95,18 @@ def verdict_words(
         return 'cannot be told from'
     return 'beats' if (difference.low > 0) == more_is_better else 'loses to'
 
+# %% ../nbs/13_summary.ipynb #bd22e861
+def photo_of(
+    scores: pd.DataFrame,  # a row for each picture of each method: file, and perhaps group
+) -> pd.Series:  # file -> group
+    "The photo that each picture was cut from; without a column `group`, each is a photo of its own."
+    pictures = scores.drop_duplicates('file').set_index('file')
+    own = pictures.index.to_series()
+    return pictures.group.fillna(own) if 'group' in pictures else own
+
 # %% ../nbs/13_summary.ipynb #a8cd5fc2
 def verdict_on(
-    scores: pd.DataFrame,  # a row for each picture of each method: file, method, and measures
+    scores: pd.DataFrame,  # a row for each picture of each method: file, method, measures, and perhaps group
     method: str,
     baseline: str = 'mean-ab',  # or any other method
     measure: str = 'psnr',  # one of `MEASURES`
@@ -95,14 +118,15 @@ def verdict_on(
         known = ', '.join(map(str, scores.method.unique()))
         raise BadInput(f'{missing[0]}: has no scores; there are those of {known}')
     both = both[np.isfinite(both).all(axis=1)]
-    difference = paired_interval(both[method], both[baseline])
-    if len(both) < 2:
+    photos = photo_of(scores)[both.index]
+    difference = paired_interval(both[method], both[baseline], photos)
+    if photos.nunique() < 2:
         difference = difference._replace(low=-np.inf, high=np.inf)  # one photo tells nothing
     name, unit, more_is_better = MEASURES[measure]
     words = verdict_words(difference, more_is_better)
     interval = f'{difference.low:+.2f} to {difference.high:+.2f}'
     text = f'{words} {baseline} in {name} ({difference.mean:+.2f}{unit}, 95 % interval {interval})'
-    return Verdict(VERDICT_WORDS[words], difference, len(both), text)
+    return Verdict(VERDICT_WORDS[words], difference, len(both), photos.nunique(), text)
 
 # %% ../nbs/13_summary.ipynb #1079acd7
 def verdict_sentence(
@@ -113,8 +137,8 @@ def verdict_sentence(
 ) -> str:
     "What there is to say about a method beside the baselines, in one plain sentence."
     found = [verdict_on(scores, method, baseline, measure) for baseline in baselines for measure in measures]
-    fewest = min(v.n for v in found)
-    return f'On {fewest:,} photos, {method} {"; ".join(map(str, found))}.'
+    fewest = min(found, key=lambda verdict: verdict.n)
+    return f'On {fewest.count}, {method} {"; ".join(map(str, found))}.'
 
 # %% ../nbs/13_summary.ipynb #d818542d
 INTERVAL_COLUMNS = 'psnr', 'ab_rmse', 'ciede2000', 'ssim', 'perceptual'
@@ -128,7 +152,7 @@ def summarize_method(
     row = {}
     for name in INTERVAL_COLUMNS:
         if name in t:
-            interval = mean_interval(t[name])
+            interval = mean_interval(t[name], t.get('group'))
             row |= {name: interval.mean, f'{name}_low': interval.low, f'{name}_high': interval.high}
     return row | dict(
         n=len(t),

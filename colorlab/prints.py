@@ -83,11 +83,11 @@ def flat_surroundings(
     gray: np.ndarray,  # float32 (h, w), 0..255
 ) -> np.ndarray | None:  # bool (h, w); None if they are not flat
     "The pixels that hang together with the edges of a picture and have the same gray."
-    from scipy.ndimage import label
-
     page = page_gray(gray)
     if page.share < 0.75:
         return None
+    from scipy.ndimage import label  # here, because most photos have no page around them, and the import takes long
+
     connected, _ = label(np.pad(np.abs(gray - page.gray) <= page.tolerance, 1, constant_values=True))
     return connected[1:-1, 1:-1] == connected[0, 0]
 
@@ -133,8 +133,6 @@ def find_prints(
     side: int = 384,  # pixels of the longer side of the small version that is looked at
 ) -> list[Print] | None:  # None where nothing flat is around; empty where nothing is inside
     "The photos on a flat page, or the one in a frame."
-    from scipy.ndimage import binary_erosion, binary_opening, label
-
     gray = img.convert('L')
     small = gray.copy()
     small.thumbnail((side, side), Image.BOX)
@@ -143,6 +141,8 @@ def find_prints(
         return None
     if page.mean() > 0.995:
         return []
+    from scipy.ndimage import binary_erosion, binary_opening, label
+
     things, n = label(binary_opening(~page))
     pixel = img.width / small.width
     prints = []

@@ -106,7 +106,7 @@ def score(photos, names):
                     table.append((how, psnr(model(seen), y), psnr(upsample_bicubic(seen, space.scale), y)))
         print(f'{name}, {space.scale} times, {len(rows)} photos')
         for how, t in pd.DataFrame(table, columns=['how', 'ours', 'bicubic']).groupby('how', sort=False):
-            gain, low, high = paired_interval(t.ours, t.bicubic)
+            gain, low, high = paired_interval(t.ours, t.bicubic, rows.group)
             print(
                 f'  {how:26} {t.ours.mean():.2f} dB, bicubic {t.bicubic.mean():.2f}: {gain:+.2f} '
                 f'({low:+.2f}..{high:+.2f}), better on {(t.ours > t.bicubic).mean():.0%}'

@@ -47,7 +47,7 @@ from .metrics import baselines, score
 from .planning import FastestThreads, plan_training, thread_counts
 from .protocol import train_mean_ab
 from .runs import Run, Settings
-from .summary import MeanInterval, paired_interval
+from .summary import MeanInterval, paired_interval, photo_of
 from .training import default_device, train
 
 # %% ../nbs/extras/78_demo.ipynb #8901387a
@@ -149,17 +149,17 @@ def demo_manifest(
 
 def color_unseen(
     folder,  # of the demo: its model is in `run` if there is one; the results go to `colored`
-) -> pd.DataFrame:  # one row a photo and method: file, method, psnr (dB), ab_rmse (Lab), colorfulness
+) -> pd.DataFrame:  # one row a photo and method: file, method, psnr (dB), ab_rmse (Lab), colorfulness, group
     "Color the test photos, and score the network, the baselines and the truth."
     folder = Path(folder)
     run, manifest = folder / 'run', demo_manifest(folder)
-    files = manifest.subset('test').file
+    test = manifest.subset('test')
     colorizer = torch_colorizer(run if run.exists() else SHIPPED_MODEL)
-    color_files(colorizer, [manifest.folder / f for f in files], folder / 'colored', force=True)
+    color_files(colorizer, [manifest.folder / f for f in test.file], folder / 'colored', force=True)
     train_ab, rows = train_mean_ab(manifest, manifest.subset('train')), []
-    for file in files:
+    for file in test.file:
         rows += score_unseen(file, folder / 'colored', manifest.folder, train_ab)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).merge(test[['file', 'group']])
 
 # %% ../nbs/extras/78_demo.ipynb #e24228cf
 def score_unseen(
@@ -193,11 +193,12 @@ def demo_summary(
     "Means, and the differences from the baselines with their intervals."
     means = scores.groupby('method', sort=False)[DEMO_COLUMNS].mean()
     psnr, ab = (scores.pivot(index='file', columns='method', values=name) for name in ('psnr', 'ab_rmse'))
+    photos = photo_of(scores)[psnr.index]
     return DemoSummary(
         means,
         len(psnr),
-        psnr_gain=paired_interval(psnr['this network'], psnr['gray']),
-        ab_gain=paired_interval(ab['this network'], ab['mean-ab']),
+        psnr_gain=paired_interval(psnr['this network'], psnr['gray'], photos),
+        ab_gain=paired_interval(ab['this network'], ab['mean-ab'], photos),
         ab_ratio=means.ab_rmse['this network'] / means.ab_rmse['mean-ab'],
         color_share=means.colorfulness['this network'] / means.colorfulness['truth'],
         beats_gray=float((psnr['this network'] > psnr['gray']).mean()),

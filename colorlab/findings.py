@@ -74,7 +74,7 @@ def better_finding(
     if missing:
         return ReportFinding(row, claim, f'{" and ".join(sorted(missing))}: not trained here', UNKNOWN)
     found = verdict_on(scores, a, b, column)
-    return ReportFinding(row, claim, f'{found.n} test photos: {a} {found}', OUTCOMES[found.outcome])
+    return ReportFinding(row, claim, f'{found.count} of the test: {a} {found}', OUTCOMES[found.outcome])
 
 # %% ../nbs/extras/52_findings.ipynb #d2bc892e
 def paired_finding(

@@ -42,12 +42,17 @@ def photo_notes(
     manifest: Manifest,
     rows: pd.DataFrame,  # of `choose_photos`
 ) -> list:  # of lines
-    "What has to be said about the photos: left out, a part of them, or not those of a test split."
+    "What has to be said about the photos: left out, a part of them, crops of one, or not those of a test split."
     notes = [manifest.exclusions()] if manifest.exclusions() else []
     split = rows.split.iloc[0]
     total = (manifest.table.split == split).sum()
     if len(rows) < total:
         notes.append(f'measured on {len(rows):,} of {total:,} photos, drawn at random (seed 42)')
+    cut_from = rows.get('group', rows.file).nunique()
+    if cut_from < len(rows):
+        notes.append(
+            f'these are {len(rows):,} pictures of {cut_from:,} photos; intervals draw photos, with all their pictures'
+        )
     if split == 'val':
         notes.append('there is no test split: these are validation photos, by which a model may have been chosen')
     return notes

@@ -158,8 +158,8 @@ def page_method(
     own, gray, mean_color = rows[method.name], rows['gray'], rows['mean-ab']
     return dict(
         name=method.name,
-        psnr_gain=paired_interval(own.psnr, gray.psnr),
-        ab_gain=paired_interval(own.ab_rmse, mean_color.ab_rmse),
+        psnr_gain=paired_interval(own.psnr, gray.psnr, own.get('group')),
+        ab_gain=paired_interval(own.ab_rmse, mean_color.ab_rmse, own.get('group')),
         examples=[page_example(e, method, folder, config) for e in example_rows(own)],
         errors=figure_svg(plot_error_histograms(own)),
     )

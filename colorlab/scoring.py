@@ -418,7 +418,7 @@ def score_photos(
 class ScoreTable(NamedTuple):
     "The result of `score_methods`."
 
-    table: pd.DataFrame  # a row for each picture of each method: file, method, and the columns of `measure`
+    table: pd.DataFrame  # a row for each picture of each method: file, group, method, and the columns of `measure`
     features: dict  # name of a method -> (N, D), in the order of the photos
 
 
@@ -427,7 +427,7 @@ PHOTOS_AT_ONCE = 16
 # %% ../nbs/foundations/39_scoring.ipynb #e9874a9f
 def score_methods(
     methods: list,
-    rows: pd.DataFrame,  # of a manifest: file, sha256
+    rows: pd.DataFrame,  # of a manifest: file, sha256, and perhaps group
     folder,  # where the photos lie
     store: ScoreStore,
     config: ScoreConfig,
@@ -440,9 +440,10 @@ def score_methods(
         for first in range(0, len(rows), step):
             part = rows.iloc[first : first + step]
             scores = score_photos(methods, part, folder, store, config)
-            for file, of_photo in zip(part.file, zip(*scores)):
+            groups = part.get('group', part.file)  # the photo that each picture was cut from
+            for file, group, of_photo in zip(part.file, groups, zip(*scores)):
                 for method, score in zip(methods, of_photo):
-                    table.append(dict(file=file, method=method.name) | score.row)
+                    table.append(dict(file=file, group=group, method=method.name) | score.row)
                     features[method.name].append(score.features)
             bar.update(len(part))
     return ScoreTable(pd.DataFrame(table), {name: np.stack(f) for name, f in features.items()})

@@ -29,6 +29,7 @@ from colorlab.scoring import (
     measure_batch,
     score_methods,
 )
+from colorlab.summary import mean_interval, verdict_on
 
 
 def test_a_model_and_a_stranger(photos, tmp_path):
@@ -169,6 +170,19 @@ def test_in_three_lines(photos, tmp_path):
     assert by_function.summary.cf['again'] == by_function.summary.cf['truth']
     named = colorlab_module.evaluate('lite', photos, tmp_path / 'out', size=64, perceptual=False)
     assert named.summary.equals(result.summary) and named.page.exists()
+
+
+def test_crops_of_one_photo_are_drawn_together(photos):
+    files = photo_files(photos)
+    listing = pd.DataFrame(dict(file=files, split='test', group=[f'photo {i // 8}' for i in range(len(files))]))
+    listing.to_csv(photos / 'manifest.csv', index=False)
+    result = evaluate(lambda *_: [], photos, size=32, perceptual=False)
+    assert f'these are {len(files)} pictures of {listing.group.nunique()} photos' in ' '.join(result.notes)
+    gray = result.scores[result.scores.method == 'gray']
+    as_crops, as_photos = mean_interval(gray.psnr), mean_interval(gray.psnr, listing.group)
+    assert (result.summary.psnr_low['gray'], result.summary.psnr_high['gray']) == as_photos[1:] != as_crops[1:]
+    assert result.verdict('mean-ab').startswith(f'On {len(files)} pictures of {listing.group.nunique()} photos, ')
+    assert verdict_on(result.scores, 'mean-ab', 'gray').photos == listing.group.nunique()
 
 
 def test_scores_of_an_earlier_version_are_not_taken_for_new_ones(photos, tmp_path):

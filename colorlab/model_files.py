@@ -29,6 +29,7 @@ from .lab import SPACES
 
 # %% ../nbs/foundations/27_model_files.ipynb #76dd1e37
 RENAMED = {  # how older versions called what settings may name -> where it is now
+    'colorlab.gan:Adversary': 'colorlab.adversary:Adversary',
     'colorlab.learner:Average': 'colorlab.callbacks:EMA',
     'colorlab.lite:Hinting': 'colorlab.augment:SimulatedHints',
     'colorlab.lite:Aging': 'colorlab.augment:Aging',
@@ -63,12 +64,12 @@ INITS = {  # the functions that settings may name
     'colorlab.koala:timm_classifier',
 }
 CALLBACKS = {  # and the callbacks; others write files wherever their arguments say
+    'colorlab.adversary:Adversary',
     'colorlab.augment:Aging',
     'colorlab.augment:RandomSize',
     'colorlab.augment:SimulatedHints',
     'colorlab.callbacks:EMA',
     'colorlab.callbacks:FreezeLayers',
-    'colorlab.gan:Adversary',
     'colorlab.lite:Distillation',
     'colorlab.lite:PerceptualLoss',
     'colorlab.lite:Rebalance',

@@ -19,9 +19,9 @@ from inspect import signature
 from typing import NamedTuple
 
 import pandas as pd
+from .adversary import Adversary
 
 from .data import make_manifest
-from .gan import Adversary
 from .images import BadInput
 from .lab import SPACES
 from .runs import Settings
@@ -104,13 +104,13 @@ def report_generator(
 PIX2PIX_ADAM = dict(wd=0.0, betas=[0.5, 0.999], schedule='constant')
 AS_IT_IS = dict(hflip=0.0, vflip=0.0, margin=1.0)  # neither flips nor crops
 MIRRORED = AS_IT_IS | dict(hflip=0.5)  # R1.2, R3.3
-ADVERSARY = 'colorlab.gan:Adversary'
+ADVERSARY = 'colorlab.adversary:Adversary'
 
 
 def adversary_setting(
     disc: str,  # "module:Class"
     args: dict | None = None,  # of the discriminator
-    **options,  # other arguments of `colorlab.gan.Adversary`
+    **options,  # other arguments of `colorlab.adversary.Adversary`
 ) -> dict:  # a part of `Settings`
     "The setting that lets a discriminator take part."
     return dict(callbacks=[[ADVERSARY, dict(disc=disc) | (dict(args=args) if args else {}) | options]])
@@ -119,7 +119,7 @@ def adversary_setting(
 def patchgan_setting(
     ni: int,  # channels of `x` and `y` together
     args: dict | None = None,  # other arguments of `colorlab.pix2pix.PatchGAN`
-    **options,  # of `colorlab.gan.Adversary`
+    **options,  # of `colorlab.adversary.Adversary`
 ) -> dict:  # a part of `Settings`
     "The setting that lets a PatchGAN take part."
     return adversary_setting('colorlab.pix2pix:PatchGAN', dict(ni=ni) | (args or {}), **options)
@@ -284,7 +284,7 @@ def match_disc(
 def with_adversary(
     wanted: dict,  # settings with a space and a size
     disc: str | None = None,  # of `DISCRIMINATORS`, or "module:Class"; by default the one that takes part, or patch
-    **options,  # of `colorlab.gan.Adversary`
+    **options,  # of `colorlab.adversary.Adversary`
 ) -> dict:
     "The same settings with a discriminator, with another one, or with one that learns otherwise."
     callbacks = wanted.get('callbacks', [])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from colorlab.adversary import Adversary, frozen
 from conftest import warm
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
@@ -23,7 +24,7 @@ from torch import nn
 from colorlab.callbacks import AMP
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.gan import Adversary, TimmDisc, frozen
+from colorlab.gan import TimmDisc
 from colorlab.gan_losses import GAN_LOSSES
 from colorlab.images import BadInput
 from colorlab.loaders import photo_loaders
@@ -33,7 +34,7 @@ from colorlab.training import train
 
 KILLS = int(os.environ.get('COLORLAB_KILLS', 3))
 ADVERSARY = [
-    'colorlab.gan:Adversary',
+    'colorlab.adversary:Adversary',
     dict(
         args=dict(ndf=8, size=64), l1_weight=1000.0, real=[0.9, 1.0], fake=[0.0, 0.1], g_first=True, g_every=2, lr=1e-3
     ),
@@ -256,6 +257,13 @@ def test_it_is_better_to_be_believed_and_right(name):
         assert torch.isfinite(part(torch.tensor([-200.0, 200.0]), 1.0))
 
 
+def test_an_adversary_is_found_where_it_was():
+    import colorlab.gan
+    from colorlab.model_files import resolve
+
+    assert colorlab.gan.Adversary is resolve('colorlab.gan:Adversary') is Adversary
+
+
 def test_what_did_not_learn_before_does_not_learn_after():
     disc = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     disc[0].requires_grad_(False)
@@ -269,7 +277,9 @@ def tiny_run(folder, photos, cbs=(), disc='colorlab.gan:DeepCNN', args=dict(ndf=
     settings = dict(
         arch='colorlab.cnn:CNN', args=dict(nf=4), data=str(photos), size=32, bs=3, epochs=1, train=12, val=2
     )
-    settings |= dict(callbacks=[['colorlab.gan:Adversary', dict(disc=disc, args=args) | options]], sample_epochs=[])
+    settings |= dict(
+        callbacks=[['colorlab.adversary:Adversary', dict(disc=disc, args=args) | options]], sample_epochs=[]
+    )
     return train(folder, cbs=cbs, progress=False, device='cpu', checkpoint_seconds=0, **settings | kw)
 
 

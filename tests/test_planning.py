@@ -5,19 +5,19 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from colorlab.adversary import Adversary
 
 from colorlab import budget
 from colorlab.checkpoints import load_checkpoint
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest
-from colorlab.gan import Adversary
 from colorlab.images import BadInput
 from colorlab.planning import StepTime, measure_step
 from colorlab.recipes import preset
 from colorlab.runs import Run, Settings
 from colorlab.training import train
 
-DISC = ['colorlab.gan:Adversary', dict(disc='colorlab.pix2pix:PatchGAN', args=dict(ni=3, ndf=4))]
+DISC = ['colorlab.adversary:Adversary', dict(disc='colorlab.pix2pix:PatchGAN', args=dict(ni=3, ndf=4))]
 
 
 @pytest.fixture

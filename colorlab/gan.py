@@ -14,8 +14,8 @@ from fastcore.basics import store_attr
 from torch import nn
 
 from .images import BadInput
-from .koala import check_timm_name, register_range, to_timm_range
 from .metrics import upsample_bicubic
+from .pretrained import check_timm_name, register_range, to_timm_range
 
 # %% ../nbs/10_gan.ipynb #1cd58c61
 def disc_input(

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from colorlab.adversary import Adversary, frozen
 from conftest import warm
 from fastai.callback.channelslast import ChannelsLast
 from fastai.callback.core import Callback
@@ -21,6 +20,7 @@ from safetensors.torch import load_file
 from test_training import short_of_memory
 from torch import nn
 
+from colorlab.adversary import Adversary, frozen
 from colorlab.callbacks import AMP
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest

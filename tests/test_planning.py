@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from colorlab.adversary import Adversary
 
 from colorlab import budget
+from colorlab.adversary import Adversary
 from colorlab.checkpoints import load_checkpoint
 from colorlab.cnn import CNN
 from colorlab.data import make_manifest

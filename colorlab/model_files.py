@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['RENAMED', 'INITS', 'CALLBACKS', 'MAX_ARGUMENT', 'MAX_SIZE', 'resolve', 'resolve_function', 'instantiate',
-           'are_modest', 'create_model', 'save_model', 'SavedModel', 'is_header', 'read_model', 'limited_modules',
-           'LoadedModel', 'load_model', 'load_weights']
+           'are_modest', 'create_model', 'weight_digest', 'model_digest', 'save_model', 'SavedModel', 'is_header',
+           'read_model', 'limited_modules', 'LoadedModel', 'load_model', 'load_weights']
 
 # %% ../nbs/foundations/27_model_files.ipynb #2d128146
+import hashlib
 import json
 import re
 from contextlib import contextmanager
@@ -129,6 +130,22 @@ def create_model(
         raise BadInput(f'{arch}: cannot be built so (numbers in its arguments are above {MAX_ARGUMENT}, or none)')
     return instantiate(arch, args, nn.Module, 'network', classes)
 
+# %% ../nbs/foundations/27_model_files.ipynb #2fafeced
+def weight_digest(
+    weight,  # a tensor
+) -> str:  # SHA-256
+    "What tells these numbers from all others."
+    return hashlib.sha256(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()).hexdigest()
+
+
+def model_digest(
+    weights: dict,  # name -> tensor
+    header: dict,  # of a model file
+) -> str:  # SHA-256
+    "What tells this model file from all others."
+    parts = {name: [str(w.dtype), list(w.shape), weight_digest(w)] for name, w in sorted(weights.items())}
+    return hashlib.sha256(json.dumps([header, parts]).encode()).hexdigest()
+
 # %% ../nbs/foundations/27_model_files.ipynb #a23461d6
 def save_model(
     model: nn.Module,
@@ -143,6 +160,7 @@ def save_model(
         raise BadInput(f'{arch}: its arguments are not known; give them, as in args=dict(nf=32)')
     header = dict(arch=arch, args=args, space=space, size=size, version=1)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    header['sha256'] = model_digest(weights, header)
     with atomic_write(path) as part:
         part.write_bytes(save(weights, metadata={'colorlab': json.dumps(header)}))
 
@@ -178,6 +196,9 @@ def read_model(path) -> SavedModel:
         raise BadInput(f'{path}: is not a model file ({e})') from e
     if not is_header(header):
         raise BadInput(f'{path}: was not written by this version of colorlab')
+    digest = header.pop('sha256', None)
+    if digest is not None and digest != model_digest(weights, header):
+        raise BadInput(f'{path}: is damaged, it does not hold what was written; copy it again, or train it again')
     if not all(torch.isfinite(w).all() for w in weights.values()):
         raise BadInput(f'{path}: some of its weights are NaN or infinite: the training that made it went wrong')
     return SavedModel(weights, header)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LABEL_WIDTH', 'is_training_run', 'as_run', 'score_batch', 'History', 'sample_paths', 'label_rows', 'SampleGrid',
-           'Samples', 'cut_grid', 'read_samples', 'default_precision', 'float32_forward', 'depthwise_to_float32', 'AMP',
-           'tune_malloc', 'freeze_layers', 'FreezeLayers', 'EMA']
+           'Samples', 'cut_grid', 'read_samples', 'has_bf16', 'default_precision', 'float32_forward',
+           'depthwise_to_float32', 'AMP', 'tune_malloc', 'freeze_layers', 'FreezeLayers', 'EMA']
 
 # %% ../nbs/foundations/34_callbacks.ipynb #8fc694ee
 import ctypes
@@ -259,6 +259,16 @@ def read_samples(
     return Samples(gray, {epoch: rows[1] for epoch, rows in cut.items()}, real)
 
 # %% ../nbs/foundations/34_callbacks.ipynb #378b107c
+def has_bf16() -> bool:
+    "Whether this processor has instructions for bf16, and torch may use them."
+    if hasattr(torch.cpu, 'get_capabilities'):
+        cpu = torch.cpu.get_capabilities()
+        found = cpu.get('avx512_bf16') or cpu.get('amx_bf16')
+    else:  # before torch 2.11
+        found = torch.cpu._is_avx512_bf16_supported()
+    return bool(found) and torch.backends.cpu.get_cpu_capability().startswith('AVX512')
+
+
 def default_precision(
     device=None,  # by default the GPU, if there is one
 ) -> str:  # of `colorlab.runs.PRECISIONS`
@@ -268,9 +278,7 @@ def default_precision(
         return 'bf16' if torch.cuda.get_device_capability(device) >= (8, 0) else 'fp16'
     if device.type != 'cpu' or platform.machine() not in ('x86_64', 'AMD64'):
         return 'float32'
-    cpu, used = torch.cpu.get_capabilities(), torch.backends.cpu.get_cpu_capability()  # what it has, and may use
-    has_bf16 = cpu.get('avx512_bf16') or cpu.get('amx_bf16')
-    return 'bf16' if has_bf16 and used.startswith('AVX512') else 'float32'
+    return 'bf16' if has_bf16() else 'float32'
 
 # %% ../nbs/foundations/34_callbacks.ipynb #ec2c67dd
 def float32_forward(

@@ -191,10 +191,15 @@ def test_default_precision(monkeypatch):
         (dict(amx_bf16=True), 'AVX512_VNNI', 'bf16'),
         (dict(avx512_bf16=True), 'AVX2', 'float32'),  # torch may be told to use less than there is
     ):
-        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: found)
+        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: found, raising=False)
         monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: used)
         assert default_precision('cpu') == precision, (found, used)
     assert default_precision('mps') == 'float32'
+    monkeypatch.delattr(torch.cpu, 'get_capabilities')  # as before torch 2.11
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
+    for found, precision in ((True, 'bf16'), (False, 'float32')):
+        monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: found, raising=False)
+        assert default_precision('cpu') == precision
 
 
 def test_slow_bf16_is_said_in_one_line(dls, monkeypatch, capsys, tmp_path):

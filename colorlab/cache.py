@@ -33,7 +33,7 @@ from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from .decoding import is_upright_srgb
 from .formats import check_scans, identify_image
-from .images import BadInput, atomic_write, open_photo, open_small, progress_bar
+from .images import BadInput, atomic_write, open_photo, open_small, progress_bar, remove_abandoned
 
 # %% ../nbs/foundations/26_cache.ipynb #d1f3977a
 def cpu_count() -> int:
@@ -350,6 +350,7 @@ def cache_photos(
     shapes = np.array([(height, width) for width, height in sizes])
     key = hashlib.sha256(f'4 {short} {" ".join(rows.sha256)}'.encode()).hexdigest()[:20]
     path = cache_folder() / f'{key}.npy'
+    remove_abandoned(path.parent)
     if not is_whole(path):
         pixels = map_threads(
             lambda row: read_cached_pixels(folder, row, short), [*rows.itertuples()], 'shrinking photos'

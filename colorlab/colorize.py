@@ -9,6 +9,7 @@ __all__ = ['LONGEST_SIDES', 'UNCERTAINTY_KEY', 'STAMP', 'NAMES_ONLY', 'Upscaler'
            'make_folder', 'same_provenance', 'is_done', 'failure_line', 'color_files']
 
 # %% ../nbs/extras/72_colorize.ipynb #97fb9131
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from .backends import find_model, model_provenance, torch_backend
 from .colorizer import Colorizer
 from .file_plan import plan_files
 from .formats import MAX_PIXELS, identify_image
-from .images import BadInput, atomic_write, progress_bar
+from .images import BadInput, atomic_write, progress_bar, remove_abandoned
 from .inputs import max_value, to_uint8
 from .lab import SPACES, Space, rgb_to_xy
 from .metadata import read_provenance
@@ -309,11 +310,16 @@ def earlier_result(
 
 # %% ../nbs/extras/72_colorize.ipynb #31ab83dd
 def make_folder(folder: Path):
-    "Make a folder and those around it, if they are missing; `BadInput` if a file is in the way."
+    "Make a folder, if it is missing; `BadInput` if a file is in the way, `OSError` if nothing may be written there."
+    writable = True
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise BadInput(f'{folder}: a file is in the way, give another folder') from None
+    except PermissionError:
+        writable = False
+    if not (writable and os.access(folder, os.W_OK)):  # no photo could be written, so `color_files` ends
+        raise OSError(errno.EROFS, 'nothing may be written there, give another folder', str(folder))
 
 # %% ../nbs/extras/72_colorize.ipynb #a2540890
 NAMES_ONLY = ('model', 'enlarged_by', 'exported_from', 'digital_source_type')  # the checksums say which model it was
@@ -379,6 +385,8 @@ def color_files(
     plan = plan_files(sources, out)
     result = BatchResult(failed=plan.passed_over, messages=plan.messages)
     photos = plan.items()
+    for folder in {dest.parent for dest in plan.values()}:
+        remove_abandoned(folder)
     for source, dest in progress_bar(photos, desc='coloring', unit='photo') if progress else photos:
         try:
             earlier = not force and earlier_result(dest, kwargs.get('variants', 0))

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from filelock import FileLock, Timeout
 
 from .data import Manifest
-from .images import BadInput, atomic_write
+from .images import BadInput, atomic_write, remove_abandoned
 from .lab import SPACES
 from .model_files import MAX_SIZE
 
@@ -310,9 +310,9 @@ class Run:
     def lock(self):  # a context manager
         "To be held while training; `BadInput` if another process holds it."
         held = lock_folder(self.folder)
-        for part in self.folder.rglob('.*.part'):
-            part.unlink()  # what a killed process was writing
         self.make_folders()
+        for folder in (self.folder, self / 'samples', self / 'checkpoints'):
+            remove_abandoned(folder)
         return held
 
 # %% ../nbs/foundations/33_runs.ipynb #e8a8ec3d

@@ -96,9 +96,12 @@ def page_header(
     page,  # of tifffile
     pages: int,  # how many there are
 ) -> TiffHeader:
-    "What a page says besides its pixels."
+    "What a page says besides its pixels; `BadInput` if it does not even say how large it is."
     tags = {tag: page.tags.valueof(tag) for tag in HEADER_TAGS if tag in page.tags}
-    return TiffHeader((page.imagewidth, page.imagelength), pages, tags)
+    size = page.imagewidth, page.imagelength
+    if not all(isinstance(side, int) for side in size):
+        raise BadInput('says no width or no height that is a number: it is damaged')
+    return TiffHeader(size, pages, tags)
 
 
 def tiff_header(data: bytes) -> TiffHeader:

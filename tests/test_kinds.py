@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 import sys
 
 import numpy as np
@@ -116,6 +117,21 @@ def test_a_piece_that_claims_more_than_the_file_has(rgb, tmp_path):
     with pytest.raises(BadInput, match='a.jp2: cannot be read') as e:
         read_provenance(tmp_path / 'a.jp2')
     assert not isinstance(e.value.__cause__, MemoryError)
+
+
+def test_a_width_of_two_numbers(tmp_path):
+    "Python repeats a list as often as a height says, which may be two thousand million times."
+    entries = [(256, 3, 2, (8, 8)), (257, 4, 1, 2**20), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 1), (278, 4, 1, 2**20), (279, 4, 1, 64)]
+    table = b''
+    for tag, kind, count, value in entries:
+        table += struct.pack('<HHI', tag, kind, count)
+        table += struct.pack('<HH', *value) if count == 2 else struct.pack('<I', value)
+    data = b'II*\0' + struct.pack('<I', 72) + bytes(64) + struct.pack('<H', len(entries)) + table + bytes(4)
+    (tmp_path / 'a.tif').write_bytes(data)
+    for read in (read_photo, read_provenance):
+        with pytest.raises(BadInput, match='a.tif: says no width'):
+            read(tmp_path / 'a.tif')
 
 
 def test_what_a_file_holds_counts_and_not_its_ending(rgb, tmp_path):

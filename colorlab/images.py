@@ -283,8 +283,7 @@ def draw_diagram(
     return fig
 
 # %% ../nbs/foundations/24_images.ipynb #a16e8859
-# who writes; a disk may be shared by several machines, whose processes have the same numbers
-MACHINE = f'{crc32(platform.node().encode()):08x}'
+MACHINE = f'{crc32(platform.node().encode()):08x}'  # several may write to one disk
 
 
 def part_path(

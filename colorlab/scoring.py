@@ -376,25 +376,25 @@ def color_photo(
 @torch.inference_mode()
 def score_method(
     method: Method,
-    files: list,
+    colored: list,  # of `ColoredPhoto`
     targs: list,  # RGB, float32 (3, H, W) in 0..1, all of one size
     config: ScoreConfig,
 ) -> list:  # of `Score`
-    "Let a method color some photos, and measure the results."
-    colored = [color_photo(method, file, targ) for file, targ in zip(files, targs)]
+    "Measure what a method made of some photos."
     pred, targ = (torch.from_numpy(np.stack(x)).to(config.device) for x in ([c.pred for c in colored], targs))
     pair_metric = None if isinstance(method, Truth) else config.pair_metric  # slow, and known to be 0
-    step = 1 if pred.device.type == 'cpu' else len(files)  # one photo fits a processor's cache
+    step = 1 if pred.device.type == 'cpu' else len(pred)  # one photo fits a processor's cache
     pieces = zip(pred.split(step), targ.split(step))
     rows = [row for p, t in pieces for row in measure_batch(p, t, pair_metric)]
     for row, c in zip(rows, colored):
         row['out_of_gamut'] = c.out_of_gamut
-    features = np.empty((len(files), 0), np.float32)
+    features = np.empty((len(pred), 0), np.float32)
     if config.set_metric:
         features = config.set_metric.fn(to_bytes(pred)).float().cpu().numpy()
     return [Score(row, f) for row, f in zip(rows, features)]
 
 # %% ../nbs/foundations/39_scoring.ipynb #0c8f115c
+@torch.inference_mode()
 def score_photos(
     methods: list,
     rows: pd.DataFrame,  # of a manifest: photos that are measured together
@@ -408,10 +408,13 @@ def score_photos(
     if all(map(all, scores)):
         return scores
     targs = [config.truth(Path(folder) / file) for file in rows.file]
-    for i, method in enumerate(methods):
-        if not all(scores[i]):
-            scores[i] = score_method(method, list(rows.file), targs, config)
-            store.put(keys[i], scores[i])
+    colored = {i: [] for i, of_method in enumerate(scores) if not all(of_method)}
+    for file, targ in zip(rows.file, targs):  # photo by photo: a model in two modes looks at each only once
+        for i in colored:
+            colored[i].append(color_photo(methods[i], file, targ))
+    for i in colored:
+        scores[i] = score_method(methods[i], colored[i], targs, config)
+        store.put(keys[i], scores[i])
     return scores
 
 # %% ../nbs/foundations/39_scoring.ipynb #b03a615a

@@ -52,7 +52,7 @@ clean:
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[heic,onnx,perceptual,study,teaching,dev]'
+	$(PIP) -e '.[heic,film,onnx,perceptual,study,teaching,dev]'
 	@$(COMPILE)
 	@touch $@ .venv/demo
 
@@ -66,5 +66,5 @@ clean:
 	@echo "installing the lowest versions into .venv-lowest ..."
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,onnx,perceptual,study,teaching,dev]'
+	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,film,onnx,perceptual,study,teaching,dev]'
 	@touch $@

@@ -40,7 +40,7 @@ setup(
     install_requires=cfg['requirements'].split(),
     extras_require={
         name: cfg[f'{name}_requirements'].split()
-        for name in ('heic', 'onnx', 'perceptual', 'study', 'teaching', 'docs', 'dev')
+        for name in ('heic', 'film', 'onnx', 'perceptual', 'study', 'teaching', 'docs', 'dev')
     },
     entry_points={
         'console_scripts': cfg['console_scripts'].split(),

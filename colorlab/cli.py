@@ -7,10 +7,10 @@ __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'Sq
            'OUT_HELP', 'ColorizeOut', 'MODEL_HELP', 'ModelOption', 'VIVIDNESS_HELP', 'VividnessOption', 'HINT_HELP',
            'HintOption', 'VariantsOption', 'UNCERTAINTY_HELP', 'UncertaintyOption', 'UPSCALE_HELP', 'UpscaleOption',
            'STAMP_HELP', 'StampOption', 'SIDECAR_HELP', 'SidecarOption', 'MAX_PIXELS_HELP', 'MaxPixelsOption',
-           'FORCE_HELP', 'ForceOption', 'ExportModel', 'ExportOut', 'InspectFile', 'JsonOption', 'ARGUMENT_OPTIONS',
-           'demo_command', 'open_page', 'own_process', 'report_results', 'colorize_command', 'export_command',
-           'provenance_line', 'inspect_command', 'name_options', 'error_line', 'quiet_libraries', 'stop_on_interrupt',
-           'main']
+           'FORCE_HELP', 'ForceOption', 'FilmArgument', 'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'ExportModel',
+           'ExportOut', 'InspectFile', 'JsonOption', 'ARGUMENT_OPTIONS', 'demo_command', 'open_page', 'own_process',
+           'report_results', 'colorize_command', 'film_command', 'export_command', 'provenance_line', 'inspect_command',
+           'name_options', 'error_line', 'quiet_libraries', 'stop_on_interrupt', 'main']
 
 # %% ../nbs/extras/89_cli.ipynb #0457e745
 import json
@@ -222,6 +222,50 @@ def colorize_command(
         result = color_files(colorizer, paths, out, force, upscaler=upscaler, max_pixels=max_pixels, **look, **files)
     report_results(result, out)
 
+# %% ../nbs/extras/89_cli.ipynb #12675732
+FilmArgument = Annotated[Path, argument(help='A film of any kind that FFmpeg reads.')]
+FilmOut = Annotated[Path, option(help='The film to make (.mp4, .m4v, .mov, .mkv or .webm), or a folder for it.')]
+FILM_HINT_HELP = 'A color that you know, as seconds,x,y,#rrggbb; it holds for its shot. As often as you like.'
+FilmHintOption = Annotated[list[str] | None, option(help=FILM_HINT_HELP)]
+
+# %% ../nbs/extras/89_cli.ipynb #c5c452e9
+@app.command('film')
+def film_command(
+    # long: one option a line
+    film: FilmArgument,
+    out: FilmOut,
+    model: ModelOption = 'lite',
+    vividness: VividnessOption = 'vivid',
+    hint: FilmHintOption = None,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    force: ForceOption = False,
+):
+    """Color a film: the same size, times, sound and subtitles; colors hold still within a shot.
+
+    Stop it with Ctrl-C; the same command goes on. What cannot be read is named and passed over, and the exit code then
+    is 1. Needs the extra film (PyAV).
+    """
+    from colorlab.colorizer import Colorizer
+    from colorlab.film import color_film, parse_film_hint
+    from colorlab.film_files import load_av
+    from colorlab.inputs import chroma_factor
+
+    load_av()
+    hints = [parse_film_hint(h) for h in hint or []]
+    if vividness != 'accurate':
+        vividness = chroma_factor(vividness)
+    colorizer = Colorizer.from_pretrained(model)
+    with own_process():
+        result = color_film(colorizer, film, out, vividness, hints, force, max_pixels)
+    for line in result.messages:
+        say(name_options(line))
+    if result.frames:
+        say(f'{result.frames} frames in {result.shots} shot{"s" * (result.shots != 1)} colored into {result.path}')
+    for line in result.broken:
+        say(name_options(line), err=True)
+    if result.broken:
+        raise typer.Exit(1)
+
 # %% ../nbs/extras/89_cli.ipynb #6f9094ad
 ExportModel = Annotated[
     str,
@@ -264,16 +308,18 @@ def provenance_line(
     return f'{line} (sha256 {fields["sha256"]}; {fields["digital_source_type"]})'
 
 # %% ../nbs/extras/89_cli.ipynb #5bb26cf3
-InspectFile = Annotated[Path, argument(help='A photo.')]
+InspectFile = Annotated[Path, argument(help='A photo or a film.')]
 JsonOption = Annotated[bool, option('--json', help='For programs.')]
 
 
 @app.command('inspect')
 def inspect_command(file: InspectFile, as_json: JsonOption = False):
-    """Say whether a photo was colored by a model, by which, and what a person had a hand in."""
+    """Say whether a photo or a film was colored by a model, by which, and what a person had a hand in."""
+    from colorlab.film_files import FILM_FORMATS, read_film_mark
     from colorlab.metadata import read_provenance
 
-    fields = read_provenance(file)
+    read = read_film_mark if file.suffix.lower() in FILM_FORMATS else read_provenance
+    fields = read(file)
     if as_json:
         say(json.dumps(dict(file=str(file), colorized=fields is not None) | (fields or {})))
     else:

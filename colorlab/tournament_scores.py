@@ -102,7 +102,7 @@ def baseline_scores(
     sets: dict,  # name -> PhotoSet
     pair_metric=None,
     device='cpu',  # where pictures are scored
-) -> pd.DataFrame:  # as `score_pictures`, with set, file, method
+) -> pd.DataFrame:  # as `score_pictures`, with set, file, method, group
     "The baselines on all sets."
     ab, tables = train_mean_ab(manifest, choose_photos(manifest)), []
     for batch in photo_batches(sets, device):
@@ -112,6 +112,8 @@ def baseline_scores(
             table = score_pictures(rgb, batch.truth, metric)
             tables.append(table.assign(set=batch.set, file=batch.files, method=method))
     table = pd.concat(tables, ignore_index=True)
+    known = pd.concat([manifest.table, make_manifest('sample').table]).drop_duplicates('file').set_index('file')
+    table['group'] = table.file.map(known.group)  # the photo that each picture was cut from
     order = table.method.map(BASELINES.index)
     return table.iloc[order.argsort(kind='stable')]
 
@@ -284,12 +286,13 @@ def labelled_scores(
 
 def method_scores(
     own: dict,  # of `labelled_scores`
-    floor: pd.DataFrame,  # scores of the baselines on the same photos, with `method`
-) -> pd.DataFrame:  # method, file, and the measures, averaged over the seeds; as `verdict_on` takes them
+    floor: pd.DataFrame,  # scores of the baselines on the same photos, with `method` and `group`
+) -> pd.DataFrame:  # method, file, group, and the measures, averaged over the seeds; as `verdict_on` takes them
     "Everybody's scores of each photo: the baselines', and of each system that is done."
     tables = dict(iter(floor.groupby('method', sort=False))) | own
     means = {name: mean_by_file(t) for name, t in tables.items()}
-    return pd.concat(means, names=['method']).reset_index()
+    scores = pd.concat(means, names=['method']).reset_index()
+    return scores.merge(floor[['file', 'group']].drop_duplicates(), how='left')
 
 # %% ../nbs/extras/58_tournament_scores.ipynb #ee1b2158
 def placement(
@@ -323,11 +326,11 @@ def table_row(
                 name: interval_text(verdict_on(scores, method, center, name).difference, '+') for name in to_first
             }
     row = {
-        'PSNR dB ↑': interval_text(mean_interval(mean.psnr)),
+        'PSNR dB ↑': interval_text(mean_interval(mean.psnr, mean.group)),
         'PSNR is': place['psnr'],
         'to the first': to_first['psnr'],
         'seeds ±': f'{seeds.std():.2f}' if len(seeds) > 1 else '',
-        'ab-RMSE ↓': interval_text(mean_interval(mean.ab_rmse)),
+        'ab-RMSE ↓': interval_text(mean_interval(mean.ab_rmse, mean.group)),
         'ab-RMSE is': place['ab_rmse'],
         'to the first ': to_first['ab_rmse'],
         'colorful': f'{mean.colorfulness.mean():.1f}',

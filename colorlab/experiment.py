@@ -354,8 +354,10 @@ def explain_loss(
             f'in the last epoch its error on validation photos rose from {before:.1f} to {last:.1f} while the training '
             "loss fell: probably batch normalization's running averages are off (lesson unet, 'A spike in the curve')"
         )
-    elif n < FEWEST_EPOCHS or error.idxmin() >= 0.8 * (n - 1):
+    elif error.idxmin() >= 0.8 * (n - 1):
         reasons.append(f'its error on validation photos was still falling after {n} epochs: more time would help')
+    elif n < FEWEST_EPOCHS:
+        reasons.append(f'{n} epochs are few: more time would help')
     else:
         best = int(history.epoch[error.idxmin()])
         reasons.append(f'its error on validation photos was least after epoch {best} of {n} and has grown since')

@@ -31,7 +31,7 @@ from colorlab.images import (
 from .lab import SPACES
 from .metrics import BASELINES, baselines
 from .model_files import load_model
-from .perceptual import perceptual_metrics
+from .pretrained import perceptual_metrics
 from .runs import Settings
 from .scoring import measuring_device
 from .summary import MEASURES, verdict_on

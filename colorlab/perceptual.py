@@ -4,21 +4,14 @@
 
 # %% auto #0
 __all__ = ['degrees_hue', 'chroma_weight', 'hue_tolerance', 'mean_hue', 'delta_e2000', 'ciede2000', 'window_means', 'ssim',
-           'colorfulness_abs', 'PerceptualMetric', 'lpips', 'st_lpips', 'MetricChoice', 'unavailable',
-           'first_available', 'MeanStd', 'kernel_distance', 'set_distance', 'frechet_distance', 'inception',
-           'lite0_features', 'AvailableMetrics', 'perceptual_metrics']
+           'colorfulness_abs', 'MeanStd', 'kernel_distance', 'set_distance', 'frechet_distance']
 
 # %% ../nbs/12_perceptual.ipynb #776726ff
-import contextlib
-import io
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from .images import BadInput
@@ -120,65 +113,6 @@ def colorfulness_abs(
     mean = (rg.mean((1, 2)) ** 2 + yb.mean((1, 2)) ** 2).sqrt()
     return (std + 0.3 * mean).cpu()
 
-# %% ../nbs/12_perceptual.ipynb #31474c30
-@dataclass
-class PerceptualMetric:
-    "A network that compares pictures: pair by pair, or as sets."
-
-    name: str  # as printed
-    fn: Callable  # of pairs: uint8 (N, 3, H, W) twice -> distances (N,); of sets: uint8 (N, 3, H, W) -> features (N, D)
-    min_size: int = 1  # shortest side of a picture that it can see, in pixels
-    device: str = 'cpu'  # where it lies, and where the pictures have to
-
-
-def lpips(device='cpu') -> PerceptualMetric:
-    "LPIPS with AlexNet, from torchmetrics; downloads weights."
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-
-    net = LearnedPerceptualImagePatchSimilarity('alex', reduction='none', normalize=True).eval().to(device)
-    return PerceptualMetric('LPIPS', lambda pred, targ: net(pred / 255, targ / 255).flatten(), 32, device)
-
-
-def st_lpips(device='cpu') -> PerceptualMetric:
-    "ST-LPIPS with AlexNet; its weights come in the package."
-    from stlpips_pytorch.stlpips import LPIPS
-
-    net = LPIPS(net='alex', variant='shift_tolerant', verbose=False).eval().to(device)
-
-    def distances(pred, targ):
-        return net(pred / 127.5 - 1, targ / 127.5 - 1).flatten()
-
-    return PerceptualMetric('ST-LPIPS', distances, 32, device)
-
-# %% ../nbs/12_perceptual.ipynb #ce4b05e0
-class MetricChoice(NamedTuple):
-    "The result of `first_available`."
-
-    metric: PerceptualMetric | None
-    notes: list  # a line for each metric that is missing
-
-# %% ../nbs/12_perceptual.ipynb #e5618b89
-def unavailable(name: str, error: Exception) -> str:
-    "Why a metric is missing, in one line."
-    reason = ' '.join(str(error).split())[:80]
-    return f'{name} is not available here ({type(error).__name__}: {reason})'
-
-
-def first_available(
-    *makers: Callable,  # functions like `lpips`, the preferred one first
-    device='cpu',  # where the metric shall lie
-) -> MetricChoice:
-    "The first metric whose package and weights are available."
-    notes = []
-    for make in makers:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter('ignore')
-            try:
-                return MetricChoice(make(device), notes)
-            except (ImportError, OSError, RuntimeError, BadInput) as e:  # no package, no network, no such file
-                notes.append(unavailable(make.__name__, e))
-    return MetricChoice(None, notes)
-
 # %% ../nbs/12_perceptual.ipynb #9f6c6764
 class MeanStd(NamedTuple):
     "A distance between sets of pictures, over random subsets of them."
@@ -241,47 +175,3 @@ def frechet_distance(
     metric.update(torch.as_tensor(real), real=True)
     metric.update(torch.as_tensor(fake), real=False)
     return metric.compute().item()
-
-# %% ../nbs/12_perceptual.ipynb #baad64d8
-def inception(device='cpu') -> PerceptualMetric:
-    "The features of KID and FID, from torch-fidelity; downloads weights."
-    from torchmetrics.image.fid import NoTrainInceptionV3
-
-    net = NoTrainInceptionV3(name='inception-v3-compat', features_list=['2048']).eval().to(device)
-    return PerceptualMetric('KID', lambda rgb: net(rgb), device=device)
-
-
-def lite0_features(device='cpu') -> PerceptualMetric:
-    "EfficientNet-Lite0 without its last layer; weights from a package."
-    import timm
-    import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
-
-    from colorlab.pretrained import lite0_weights
-
-    net = timm.create_model('tf_efficientnet_lite0')
-    net.load_state_dict(lite0_weights())
-    net.reset_classifier(0)
-    net.eval().to(device)
-
-    def features(rgb):
-        x = F.interpolate(rgb.float(), size=224, mode='bicubic', antialias=True)
-        return net((x - 127) / 128)
-
-    return PerceptualMetric('KD-Lite0', features, device=device)
-
-# %% ../nbs/12_perceptual.ipynb #296a01b5
-class AvailableMetrics(NamedTuple):
-    "The result of `perceptual_metrics`."
-
-    pair_metric: PerceptualMetric | None  # compares a prediction with its truth
-    set_metric: PerceptualMetric | None  # gives features, to compare sets of pictures
-    notes: list  # a line for each metric that is missing
-
-
-def perceptual_metrics(
-    device='cpu',  # where they shall lie
-) -> AvailableMetrics:
-    "The best perceptual metrics that are available on this machine."
-    pairs = first_available(lpips, st_lpips, device=device)
-    sets = first_available(inception, lite0_features, device=device)
-    return AvailableMetrics(pairs.metric, sets.metric, pairs.notes + sets.notes)

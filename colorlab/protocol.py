@@ -20,7 +20,7 @@ import colorlab
 from .data import Manifest
 from .images import BadInput, img_to_rgb, open_photo, progress_bar
 from .metrics import BASELINES, mean_ab
-from .perceptual import perceptual_metrics
+from .pretrained import perceptual_metrics
 from .scoring import Method, ScoreConfig, Truth, folder_method, measuring_device, model_methods
 
 # %% ../nbs/foundations/40_protocol.ipynb #36d6c39c

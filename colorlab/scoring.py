@@ -28,7 +28,8 @@ from .histograms import error_histograms
 from .images import BadInput, img_to_rgb, open_photo, photo_files, progress_bar, rgb_to_img
 from .lab import rgb_to_lab
 from .metrics import BASELINES, baselines, colorfulness, psnr, to_float64
-from .perceptual import PerceptualMetric, colorfulness_abs, delta_e2000, ssim
+from .perceptual import colorfulness_abs, delta_e2000, ssim
+from .pretrained import PerceptualMetric
 
 # %% ../nbs/foundations/39_scoring.ipynb #afb40ce4
 def fit_to_square(

@@ -18,7 +18,7 @@ import colorlab as colorlab_module
 from colorlab.data import Manifest, make_manifest
 from colorlab.evaluation import evaluate
 from colorlab.images import photo_files
-from colorlab.perceptual import first_available, lite0_features, st_lpips
+from colorlab.pretrained import first_available, lite0_features, st_lpips
 from colorlab.protocol import choose_photos, photo_notes
 from colorlab.scoring import (
     ScoreConfig,

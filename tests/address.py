@@ -1,6 +1,7 @@
 """Write the repository's address wherever it stands, as settings.ini has it: `make address`, after a change of it.
 
-Notebooks, README and pyproject.toml name it. The final notebooks also get their install cell of `platforms`.
+Notebooks, their list, README, CITATION.cff and pyproject.toml name it. The final notebooks also get their install cell
+of `platforms`.
 """
 
 import json
@@ -50,7 +51,8 @@ def with_install_cell(notebook: dict) -> dict:
 
 def files() -> list:
     "Everything that names the address."
-    return [root / 'README.md', root / 'pyproject.toml', *sorted((root / 'nbs').rglob('[0-9]*.ipynb'))]
+    pages = root / 'README.md', root / 'CITATION.cff', root / 'nbs' / 'notebooks.md', root / 'pyproject.toml'
+    return [*pages, *sorted((root / 'nbs').rglob('[0-9]*.ipynb'))]
 
 
 def updated(path: Path) -> str:

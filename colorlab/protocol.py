@@ -37,7 +37,7 @@ def choose_photos(
     chosen = np.random.default_rng(42).permutation(len(rows))[:limit]
     return rows.iloc[np.sort(chosen)].reset_index(drop=True)
 
-
+# %% ../nbs/foundations/40_protocol.ipynb #9582bd89
 def photo_notes(
     manifest: Manifest,
     rows: pd.DataFrame,  # of `choose_photos`

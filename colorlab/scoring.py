@@ -327,12 +327,8 @@ class ScoreConfig:
     def about(self) -> dict:
         "The same as plain values, with the names of the metrics."
         pair, sets = self.pair_metric, self.set_metric
-        return dict(
-            size=self.size,
-            squash=self.squash,
-            pair_metric=pair and pair.name,
-            set_metric=sets and sets.name,
-        )
+        names = dict(pair_metric=pair and pair.name, set_metric=sets and sets.name)
+        return dict(size=self.size, squash=self.squash) | names
 
     def key(self, method: Method, file: str, sha256: str) -> str:
         "Names a score: it changes with the way of measuring, with the truth and with the picture."
@@ -409,12 +405,11 @@ def score_photos(
     if all(map(all, scores)):
         return scores
     targs = [config.truth(Path(folder) / file) for file in rows.file]
-    colored = {i: [] for i, of_method in enumerate(scores) if not all(of_method)}
-    for file, targ in zip(rows.file, targs):  # photo by photo: a model in two modes looks at each only once
-        for i in colored:
-            colored[i].append(color_photo(methods[i], file, targ))
-    for i in colored:
-        scores[i] = score_method(methods[i], colored[i], targs, config)
+    missing = [i for i, of_method in enumerate(scores) if not all(of_method)]
+    # photo by photo: a model in two modes looks at each only once
+    colored = [[color_photo(methods[i], file, targ) for i in missing] for file, targ in zip(rows.file, targs)]
+    for i, of_method in zip(missing, zip(*colored)):
+        scores[i] = score_method(methods[i], of_method, targs, config)
         store.put(keys[i], scores[i])
     return scores
 

@@ -182,7 +182,10 @@ def analyze_table(
 
 # %% ../nbs/16_analysis.ipynb #f94d6e0b
 CAVEAT = 'Errors count raters and pictures as drawn at random (crossed); answers are treated as numbers'
-HOLM_CAVEAT = "; all p values, of differences and of equivalence, are corrected by Holm's method; intervals stand alone"
+HOLM_CAVEAT = (
+    "; verdicts follow the p values by Holm's method, which counts the comparisons "
+    '(it leaves a p that stands alone as it is); intervals are not corrected'
+)
 
 
 def comparison_sentence(c: Comparison, key: dict) -> str:
@@ -196,16 +199,14 @@ def comparison_sentence(c: Comparison, key: dict) -> str:
 
 
 def summary_paragraph(a: Analysis) -> str:
-    "One honest paragraph, to be quoted."
-    text = [asked_sentence(a)]
+    "One honest paragraph, to be quoted; each comparison begins a new line."
+    asked = [asked_sentence(a)]
     if 'power' in a.key.get('plan', {}):
-        text.append(plan_sentence(a))
+        asked.append(plan_sentence(a))
     if a.notes:
-        text.append(f'Of note: {"; ".join(a.notes)}.')
+        asked.append(f'Of note: {"; ".join(a.notes)}.')
     if a.key['kind'] != 'rating':
-        text.append(fooling_sentence(a))
-    text += [comparison_sentence(c, a.key) for c in a.comparisons]
-    if not math.isnan(a.alpha):
-        text.append(agreement_sentence(a.alpha))
-    text.append(CAVEAT + (HOLM_CAVEAT if len(a.comparisons) > 1 else '') + '.')
-    return ' '.join(text)
+        asked.append(fooling_sentence(a))
+    known = [] if math.isnan(a.alpha) else [agreement_sentence(a.alpha)]
+    known.append(CAVEAT + (HOLM_CAVEAT if len(a.comparisons) > 1 else '') + '.')
+    return '\n'.join([' '.join(asked), *(comparison_sentence(c, a.key) for c in a.comparisons), ' '.join(known)])

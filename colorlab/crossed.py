@@ -192,7 +192,7 @@ def difference_design(
     a: str,  # name of a version
     b: str,  # name of another
 ) -> CrossedDesign:
-    """The crossed analysis of b minus a, whether they show the same photos or different ones.
+    """The crossed analysis of a minus b, whether they show the same photos or different ones.
 
     `BadInput` if there are no answers about both, or too few.
     """
@@ -204,7 +204,7 @@ def difference_design(
     if t.groupby('photo').version.nunique().mean() > 1.5:  # the same photos in both versions
         absorbed.append(indicator_matrix(t.photo))
     random = [indicator_matrix(t.rater, t.version), indicator_matrix(t.photo, t.version)]
-    return CrossedDesign(t.version == b, absorbed, random, rows)
+    return CrossedDesign(t.version == a, absorbed, random, rows)
 
 
 def mean_design(

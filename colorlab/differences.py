@@ -87,7 +87,7 @@ def choose_design(
         t = pair_answers(table, a, b)
         return mean_design(t), t
     t = table[table.version.isin([a, b])]
-    return difference_design(t, b, a), t
+    return difference_design(t, a, b), t
 
 
 def check_chance(e: Estimate, a: str, b: str):

@@ -221,13 +221,14 @@ def plan_raters(
         raters = blocks * block
         return estimate_power(question_type, photos, versions, raters, min_effect, spread)
 
-    most = max(MAX_RATERS // block, 1)
-    if power_of(most) < power:
+    most, blocks = max(MAX_RATERS // block, 1), 1
+    while blocks < most and power_of(blocks) < power:  # doubling finds a small answer soon
+        blocks = min(2 * blocks, most)
+    if power_of(blocks) < power:
         advice = 'take more photos, or look for a larger difference'
         raise BadInput(
-            f'with {photos} photos even {most * block} raters would find a difference of {min_effect:g} '
-            f'in {power_of(most):.0%} of such studies only: {advice}'
+            f'with {photos} photos even {blocks * block} raters would find a difference of {min_effect:g} '
+            f'in {power_of(blocks):.0%} of such studies only: {advice}'
         )
-    blocks = bisect_left(range(most), power, lo=1, key=power_of)
-    found = round(power_of(blocks), 3)
-    return RaterPlan(blocks * block, found, photos, versions, min_effect, power, spread)
+    blocks = bisect_left(range(blocks), power, lo=1, key=power_of)
+    return RaterPlan(blocks * block, round(power_of(blocks), 3), photos, versions, min_effect, power, spread)

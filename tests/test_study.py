@@ -10,17 +10,20 @@ import signal
 import socket
 import sqlite3
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import colorlab, root
 from PIL import Image
+from scipy import stats
 
-from colorlab.analysis import analyze_table, holm, summary_paragraph
+from colorlab.analysis import analyze_table, holm, summary_paragraph, verdict
 from colorlab.answers import analyze, read_answers, read_key
 from colorlab.crossed import mean_design
 from colorlab.images import BadInput
+from colorlab.sentences import format_ps
 from colorlab.study import QUESTION_TYPES, assign_seats, seats_table, simulate, trial_variants
 from colorlab.survey import build_study
 
@@ -328,7 +331,7 @@ def test_the_commands(box, tmp_path):
                 [('study', 'rater', 'trial', 'shown', 'answer', 'seconds'), *rows]
             )
     said = colorlab('study', 'analyze', folder, '--out', tmp_path / 'report.html').stdout
-    assert '6 raters gave 24 answers about 4 photos' in said and 'Real photos minus pictures by pale' in said
+    assert '6 raters gave 24 answers about 4 photos' in said and 'Real photos minus pale pictures' in said
     report = (tmp_path / 'report.html').read_text(encoding='utf-8')
     assert 'data:image/png' in report and 'http' not in report
     colorlab('study', 'forget', folder, 'rater2')
@@ -436,4 +439,48 @@ def test_equivalence_is_corrected_for_the_number_of_comparisons():
             break
     else:
         raise AssertionError('no margin at which the correction changes a verdict')
-    assert 'of differences and of equivalence, are corrected' in said
+    assert "verdicts follow the p values by Holm's method" in said
+
+
+def ratings(truth, warm, pale, raters=36):
+    "Simulated answers about 24 photos in three versions."
+    rng = np.random.default_rng(42)
+    effects = dict(truth=truth, warm=warm, pale=pale)
+    table = seats_table(assign_seats(24, 3, raters, rng), trial_variants('rating', sorted(effects)))
+    return table.assign(value=simulate(table, effects, rng)[:, 0])
+
+
+def test_every_printed_p_belongs_to_its_t():
+    "Who computes p from the t and the degrees of freedom of the paragraph finds the p that stands beside them."
+    key = dict(study='x', kind='rating', margin=0.5, versions=['truth', 'warm', 'pale'])
+    found = analyze_table(key, ratings(0.5, 0.3, -0.5))
+    said = summary_paragraph(found)
+    printed = re.findall(r't\(([\d.]+)\) = (-?[\d.]+), p ([=<]) (\.\d+)(?:, by Holm (< )?(\.\d+))?', said)
+    assert len(printed) == 3
+    for (df, t, sign, p, *_), c in zip(printed, found.comparisons):
+        computed = 2 * stats.t.sf(abs(float(t)), float(df))
+        assert computed < 0.001 if sign == '<' else abs(computed - float(p)) < 0.0011
+        assert format_ps(c.p, c.p_holm) in said
+    assert found.comparisons[0].p < found.comparisons[0].p_holm or found.comparisons[2].p < found.comparisons[2].p_holm
+
+
+def test_the_four_endings_of_a_comparison():
+    key = dict(study='x', kind='rating', margin=0.5, versions=['truth', 'warm', 'pale'])
+    found = analyze_table(key, ratings(0.5, 0.3, -0.5))
+    for p, equivalence_p, words in (
+        (0.001, 0.9, 'real photos look more real than warm pictures.'),
+        (0.001, 0.01, 'real photos and warm pictures differ, but within the margin of ±0.5'),
+        (0.6, 0.01, 'real photos and warm pictures are equal within the margin of ±0.5'),
+        (0.6, 0.06, 'The study cannot tell real photos and warm pictures apart'),
+    ):
+        c = replace(found.comparisons[0], value=0.3, p_holm=p, equivalence_p=0.02, equivalence_p_holm=equivalence_p)
+        assert verdict(c, key).startswith(words), words
+    assert 'look more real' in verdict(found.comparisons[0], key)
+    planned = key | dict(plan=dict(raters=36, power=0.82, find=0.5))
+    fewer = analyze_table(planned, ratings(0.5, 0.3, -0.5, raters=8), ['1 rater left out'])
+    assert 'cannot tell' in verdict(fewer.comparisons[0], key)
+    assert 'smaller than planned' in summary_paragraph(fewer) and 'Of note: 1 rater left out.' in summary_paragraph(
+        fewer
+    )
+    c = analyze_table(key, ratings(0.5, 0.5, -0.5)).comparisons[0]
+    assert 'are equal' in verdict(c, key) and c.equivalence_p < c.equivalence_p_holm < 0.05

@@ -65,7 +65,7 @@ def written(frames: list, path: Path) -> Path:
 
 
 def read_ab(path: Path, size: tuple) -> list:
-    "The colors of a film's frames, at the model's size."
+    "The colors of a film's frames, at half the model's size."
     with open_film(path) as (container, stream):
         frames = [
             Image.fromarray(frame_array(f, film_facts(stream, f).size)) for _, f in read_frames(container, stream, [])
@@ -78,7 +78,7 @@ def steadiness(paths: list):
     lite, folder = Colorizer.from_pretrained('lite'), Path(tempfile.mkdtemp())
     print('| clip | | flicker | times the truth | worst step | ab-RMSE | chroma |\n|---|---|---|---|---|---|---|')
     for name, true, gray in clips(paths):
-        size = model_size(true[0].size, lite.size)
+        size = tuple(s // 2 for s in model_size(true[0].size, lite.size))
         source = written(gray, folder / f'{name} gray.nut')
         alone = written([Image.fromarray(lite.color_whole(np.asarray(f))) for f in gray], folder / f'{name} alone.nut')
         color_film(lite, source, folder / f'{name}.mkv', progress=False)

@@ -39,6 +39,15 @@ def final_model(system, out):
     return model.eval(), SPACES[header['space']]
 
 
+def passes(system, out):
+    "How often the photos were seen: in a stage for each part of the training, with its share of the limit."
+    counts = []
+    for stage in plan_stages([system], [SEED]):
+        marks = pd.read_csv(out / 'runs' / stage.name / 'marks.csv')
+        counts.append(f'{marks.epochs[marks.mark == stage.last].item():.1f}')
+    return ' + '.join(counts)
+
+
 def main(out):
     systems = [*METHODS.values()]
     compare_systems('sample', out, systems, Budget(SECONDS), [SEED], size=SIZE, perceptual=False)
@@ -59,6 +68,7 @@ def main(out):
     print(
         f'{machine_name()}; {photos} photos, {SIZE} px, {SECONDS} s each, seed {SEED}; six photos: {", ".join(chosen)}'
     )
+    print('passes:', ', '.join(f'{name} {passes(system, out)}' for name, system in METHODS.items()))
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 """An adversary in a run that is killed, and in learners of fastai that know nothing of runs."""
 
+import base64
 import json
 import math
 import os
 import random
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -39,6 +41,8 @@ ADVERSARY = [
         args=dict(ndf=8, size=64), l1_weight=1000.0, real=[0.9, 1.0], fake=[0.0, 0.1], g_first=True, g_every=2, lr=1e-3
     ),
 ]  # R0's
+
+root = Path(__file__).parents[1]
 
 
 def training(said, settings):
@@ -358,3 +362,12 @@ def test_every_discriminator_of_lesson_gan_trains(photos, tmp_path):
     resnet = tiny_run(tmp_path / 'resnet', photos, disc='colorlab.gan:TimmDisc', args={}, options=dict(loss='hinge'))
     for learn in (with_color, resnet):
         assert all(map(math.isfinite, learn.adversary.epoch_metrics().values()))
+
+
+def test_lesson_shows_the_picture_of_the_final_notebook():
+    cells = json.loads((root / 'nbs' / 'train' / '91_r0_lab_gan.ipynb').read_text(encoding='utf-8'))['cells']
+    pictures = [
+        output['data'].get('image/jpeg') for cell in cells for output in cell.get('outputs', []) if 'data' in output
+    ]
+    stored = base64.b64encode((root / 'colorlab' / 'assets' / 'lab_gan.jpg').read_bytes()).decode()
+    assert stored in [''.join(picture).replace('\n', '') for picture in pictures if picture]

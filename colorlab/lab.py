@@ -31,7 +31,7 @@ def srgb_to_linear(
     xp = array_namespace(rgb)
     return xp.where(rgb > 0.04045, ((xp.clip(rgb, 0.04045, None) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
 
-# %% ../nbs/01_lab.ipynb #8a2074e6
+
 def linear_to_srgb(
     linear,  # float array; may leave 0..1 for colors that no screen shows
 ):  # same shape
@@ -50,7 +50,7 @@ SRGB_PRIMARIES = (  # rows X, Y, Z; columns R, G, B
 RGB_TO_XYZ = [[m / white for m in row] for white, row in zip(D65_WHITE, SRGB_PRIMARIES)]
 XYZ_TO_RGB = np.linalg.inv(RGB_TO_XYZ).tolist()
 
-# %% ../nbs/01_lab.ipynb #e2fb00a2
+
 def mix_channels(
     x,  # array (..., 3, H, W)
     matrix,  # rows of 3 numbers
@@ -87,7 +87,7 @@ def as_float(
         raise BadInput(f'pixels of type {x.dtype} have no known range: give floats in 0..1, or uint8')
     return x if x.dtype in (xp.float32, xp.float64) else xp.astype(x, xp.float32)
 
-# %% ../nbs/01_lab.ipynb #cccf242d
+
 SRGB_TO_LINEAR_TABLE = srgb_to_linear(np.arange(256) / 255).astype(np.float32)
 
 
@@ -142,14 +142,14 @@ def lab_to_rgb(
 L_MID = 50.0  # `L` spans 0..100
 AB_MAX = 110.0  # sRGB reaches |b| = 107.9
 
-# %% ../nbs/01_lab.ipynb #12b40f5f
+
 def split_lab(
     lab,  # CIELAB picture or batch, (..., 3, H, W)
 ) -> tuple:  # `L` (..., 1, H, W) and `ab` (..., 2, H, W), both in −1..1
     "Split `lab` into what a colorizer sees and what it must predict."
     return lab[..., :1, :, :] / L_MID - 1, lab[..., 1:, :, :] / AB_MAX
 
-# %% ../nbs/01_lab.ipynb #a42c6cf5
+
 def join_lab(
     L,  # (..., 1, H, W) in −1..1
     ab,  # (..., 2, H, W) in −1..1
@@ -199,7 +199,7 @@ def into_gamut(
     outside = ~in_gamut(lab)
     return with_pixels(lab, outside, reduce_chroma(pixels_at(lab, outside)))
 
-# %% ../nbs/01_lab.ipynb #0405f1e3
+
 def lab_to_rgb_in_gamut(
     lab,  # (..., 3, H, W)
 ):  # (..., 3, H, W), in 0..1 but for rounding
@@ -304,7 +304,7 @@ RGB3 = Space('rgb3', 3, 3, partial(rgb_to_gray_and_rgb, repeats=3), y_to_rgb, lu
 HUE_NAMES = ('pink', 'red', 'orange', 'yellow', 'leaf green', 'green')
 HUE_NAMES += ('teal', 'cyan', 'sky blue', 'blue', 'violet', 'magenta')
 
-# %% ../nbs/01_lab.ipynb #0c62d246
+
 def hue_to_hex(
     hue: int,  # 0..11, an index of `HUE_NAMES`
 ) -> str:  # as in HTML: #rrggbb

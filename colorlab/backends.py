@@ -10,7 +10,6 @@ __all__ = ['MODEL_SUFFIXES', 'RUN_SECONDS', 'file_sha256', 'read_checksums', 've
 # %% ../nbs/extras/67_backends.ipynb #4285d31c
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .images import BadInput, assets_folder, printable
+from .jobs import usable_cores
 from .lab import SPACES
 
 # %% ../nbs/extras/67_backends.ipynb #1c2dcf57
@@ -236,12 +236,13 @@ RUN_SECONDS = 120  # for one picture; a stranger's network may never end
 def onnx_backend(
     name,  # what to call it
     source,  # a path, or the bytes of a file
+    threads: int | None = None,  # by default as many as this process may use
 ) -> Backend:
-    "A model that runs in onnxruntime, on as many threads as this process may use; `BadInput` if it is none."
+    "A model that runs in onnxruntime; `BadInput` if it is none."
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    options.intra_op_num_threads = threads or usable_cores()
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # else it waits at others' expense
     options.log_severity_level = 4  # our own line says it
     try:

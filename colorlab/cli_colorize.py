@@ -6,8 +6,8 @@
 __all__ = ['PathsArgument', 'OUT_HELP', 'ColorizeOut', 'MODEL_HELP', 'ModelOption', 'VIVIDNESS_HELP', 'VividnessOption',
            'HINT_HELP', 'HintOption', 'VariantsOption', 'UNCERTAINTY_HELP', 'UncertaintyOption', 'UPSCALE_HELP',
            'UpscaleOption', 'STAMP_HELP', 'StampOption', 'SIDECAR_HELP', 'SidecarOption', 'MAX_PIXELS_HELP',
-           'MaxPixelsOption', 'FORCE_HELP', 'ForceOption', 'DryRunOption', 'JSON_HELP', 'LinesOption',
-           'ARGUMENT_OPTIONS', 'STATUS_NOTES', 'InspectFiles', 'JsonOption', 'name_options', 'error_line',
+           'MaxPixelsOption', 'FORCE_HELP', 'ForceOption', 'DryRunOption', 'JSON_HELP', 'LinesOption', 'JOBS_HELP',
+           'JobsOption', 'ARGUMENT_OPTIONS', 'STATUS_NOTES', 'InspectFiles', 'JsonOption', 'name_options', 'error_line',
            'own_process', 'count_photos', 'report_results', 'planned_line', 'outcome_json', 'colorize_command',
            'provenance_line', 'inspected_files', 'inspect_command']
 
@@ -68,12 +68,17 @@ ForceOption = Annotated[bool, option('--force', help=FORCE_HELP)]
 DryRunOption = Annotated[bool, option('--dry-run', help='Write nothing, and say what would become of each photo.')]
 JSON_HELP = 'For programs: a line for each photo, with file, result, status (colored, redone, there, failed) and more.'
 LinesOption = Annotated[bool, option('--json', help=JSON_HELP)]
+JOBS_HELP = (
+    'Photos at a time, each in a process of its own; by default as many as there are cores, if that is worth it.'
+)
+JobsOption = Annotated[int | None, option(help=JOBS_HELP)]
 
 # %% ../nbs/extras/89_cli_colorize.ipynb #f88a69f7
 ARGUMENT_OPTIONS = {  # how the command calls what a message of the library calls by the name of an argument
     'answers': '--answers',
     'force': '--force',
     'hints': '--hint',
+    'jobs': '--jobs',
     'max_pixels': '--max-pixels',
     'models': '--model',
     'out': '--out',
@@ -169,6 +174,7 @@ def colorize_command(
     force: ForceOption = False,
     dry_run: DryRunOption = False,
     as_json: LinesOption = False,
+    jobs: JobsOption = None,
 ):
     """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
@@ -197,7 +203,7 @@ def colorize_command(
             say(planned_line(outcome))
 
     with own_process():
-        result = color_files(colorizer, paths, out, force, dry_run=dry_run, tell=tell, **look, **files)
+        result = color_files(colorizer, paths, out, force, dry_run=dry_run, tell=tell, jobs=jobs, **look, **files)
     for line in result.messages * (not as_json):
         say(name_options(line))
     for line in result.failed:

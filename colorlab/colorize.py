@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['LONGEST_SIDES', 'UNCERTAINTY_KEY', 'STAMP', 'NAMES_ONLY', 'Upscaler', 'torch_upscaler', 'validate_options',
            'provenance_fields', 'uncertainty_fields', 'read_uncertainty_fields', 'write_uncertainty', 'draw_stamp',
-           'color_file', 'Outcome', 'BatchResult', 'earlier_result', 'same_provenance', 'is_done', 'failure_line',
-           'color_one', 'color_files']
+           'color_file', 'earlier_result', 'same_provenance', 'is_done', 'failure_line', 'color_one', 'start_colorizer',
+           'color_pairs', 'color_files']
 
 # %% ../nbs/extras/72_colorize.ipynb #97fb9131
+# long: one import a line
 import errno
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,22 @@ from fastcore.meta import delegates
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from .backends import find_model, model_provenance, torch_backend
-from .colorizer import Colorizer
-from .file_plan import first_result, make_folder, plan_files, uncertainty_path, variant_path
+from . import inputs
+from .backends import find_model, model_provenance, onnx_backend, torch_backend
+from .colorizer import Colorizer, colorizer_from_backend
+from colorlab.file_plan import (
+    BatchResult,
+    Outcome,
+    first_result,
+    make_folder,
+    plan_files,
+    uncertainty_path,
+    variant_path,
+)
 from .formats import MAX_PIXELS, identify_image
 from .images import BadInput, atomic_write, progress_bar, remove_abandoned
 from .inputs import max_value, to_uint8
+from .jobs import map_processes, progress_lines, usable_cores
 from .lab import SPACES, Space, rgb_to_xy
 from .metadata import read_provenance
 from .photo import DISK_ERRORS, Photo, read_photo, write_errors, write_photo
@@ -257,43 +269,6 @@ def color_file(
         raise BadInput(f'{source}: {e}') from None
     return messages
 
-# %% ../nbs/extras/72_colorize.ipynb #a1b69362
-@dataclass
-class Outcome:
-    "What became of one photo, or in a dry run what would."
-
-    source: Path
-    dest: Path
-    status: str  # colored, redone (it had been made otherwise before), there (nothing to do), failed
-    messages: list = field(default_factory=list)  # lines about it
-    error: str = ''  # a line that says why it could not be colored
-    disk_error: OSError | None = None  # after which nothing more can be written
-
-# %% ../nbs/extras/72_colorize.ipynb #1b04a1d5
-@dataclass
-class BatchResult:
-    "What became of many photos."
-
-    done: list = field(default_factory=list)  # paths of the results
-    redone: list = field(default_factory=list)  # paths of those among them that had been made otherwise before
-    skipped: list = field(default_factory=list)  # paths of those that were there already
-    failed: list = field(default_factory=list)  # a line for each photo that could not be colored
-    messages: list = field(default_factory=list)  # lines about the others
-
-    def add(self, outcome: Outcome):
-        "Note what became of one of them."
-        if outcome.status == 'failed':
-            self.failed.append(outcome.error)
-            return
-        self.messages += outcome.messages
-        (self.skipped if outcome.status == 'there' else self.done).append(outcome.dest)
-        if outcome.status == 'redone':
-            self.redone.append(outcome.dest)
-
-    def __getitem__(self, name: str) -> list:
-        "The same by name: `result['done']`."
-        return getattr(self, name)
-
 # %% ../nbs/extras/72_colorize.ipynb #97d92e4c
 def earlier_result(
     dest,  # of a photo
@@ -386,6 +361,39 @@ def color_one(
         outcome.disk_error = e if getattr(e, 'errno', None) in DISK_ERRORS else None
     return outcome
 
+# %% ../nbs/extras/72_colorize.ipynb #f0a65e9b
+def start_colorizer(file: Path, made_by: dict, max_image_pixels: int | None, options: dict) -> Callable:
+    "In a process of its own: what colors a photo by an ONNX model as `color_one` does; Pillow's limit is the parent's."
+    Image.MAX_IMAGE_PIXELS, inputs.STRIP_THREADS = max_image_pixels, 1
+    colorizer = colorizer_from_backend(file.name, file, onnx_backend(file.name, file, threads=1), made_by)
+    return lambda pair: color_one(colorizer, *pair, **options)
+
+# %% ../nbs/extras/72_colorize.ipynb #0d33cfa7
+def color_pairs(
+    colorizer: Colorizer,
+    pairs: list,  # (source, dest)
+    jobs: int | None,  # processes; None: as many as are worth it
+    **options,  # of `color_one`
+):
+    "Yield the `Outcome` of each photo, with several jobs as they are finished; `BadInput` if they cannot be."
+    onnx = colorizer.runtime == 'onnx' and colorizer.file and not options.get('upscaler')
+    if jobs is not None and (jobs < 1 or jobs > 1 and not onnx):
+        raise BadInput(f'`jobs` {jobs}: give 1; for more, a model in ONNX (`colorlab export`) and no `upscaler`')
+    todo = pairs
+    if jobs != 1 and onnx and not options['dry_run']:
+        plans = [color_one(colorizer, *pair, **options | dict(dry_run=True)) for pair in pairs]
+        yield from (plan for plan in plans if plan.status in ('there', 'failed'))
+        todo = [(plan.source, plan.dest) for plan in plans if plan.status not in ('there', 'failed')]
+        cores = usable_cores()
+        jobs = min(jobs or (cores if len(todo) >= 4 * cores else 1), len(todo))
+    if not onnx or options['dry_run'] or jobs < 2:
+        yield from (color_one(colorizer, *pair, **options) for pair in todo)
+        return
+    prepare = partial(start_colorizer, colorizer.file, colorizer.provenance, Image.MAX_IMAGE_PIXELS, options)
+    for (source, dest), outcome in map_processes(prepare, todo, jobs):
+        died = f'{source}: the process that colored it ended, twice; perhaps there is not enough memory'
+        yield outcome or Outcome(source, dest, 'failed', error=died)
+
 # %% ../nbs/extras/72_colorize.ipynb #6a1c709f
 @delegates(color_file)
 def color_files(
@@ -397,21 +405,27 @@ def color_files(
     progress: bool = True,  # show a bar
     dry_run: bool = False,  # write nothing, and say what would become of each photo
     tell: Callable | None = None,  # is called with the `Outcome` of each photo at once
+    jobs: int | None = 1,  # processes, see `color_pairs`
     **kwargs,
 ) -> BatchResult:
     "Color files and folders, into another folder or beside them: all that `is_done` does not find done."
     validate_options(colorizer, **kwargs)
     plan = plan_files(sources, out)
-    result = BatchResult(failed=plan.passed_over, messages=plan.messages)
-    photos = plan.items()
     if not dry_run:
         for folder in {dest.parent for dest in plan.values()}:
             remove_abandoned(folder)
-    for source, dest in progress_bar(photos, desc='coloring', unit='photo') if progress else photos:
-        outcome = color_one(colorizer, source, dest, force, dry_run, **kwargs)
+    outcomes = color_pairs(colorizer, [*plan.items()], jobs, force=force, dry_run=dry_run, **kwargs)
+    if progress:
+        bar = progress_bar(outcomes, total=len(plan), desc='coloring', unit='photo')
+        outcomes = progress_lines(outcomes, len(plan), 'coloring', 'photo') if bar.disable else bar
+    finished = {}
+    for outcome in outcomes:
         if outcome.disk_error and not (out is None and outcome.disk_error.errno == errno.EROFS):
             raise outcome.disk_error  # no other photo would fit either; beside the others there may be room
-        result.add(outcome)
+        finished[outcome.source] = outcome
         if tell:
             tell(outcome)
+    result = BatchResult(failed=plan.passed_over, messages=plan.messages)
+    for source in plan:
+        result.add(finished[source])
     return result

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['UNCERTAINTY_SUFFIX', 'RESULT_NAME', 'real_path', 'named_path', 'result_path', 'variant_path', 'uncertainty_path',
            'first_result', 'is_result', 'make_folder', 'FilePlan', 'add_folder', 'add_source', 'name_key',
-           'number_twins', 'names_a_photo', 'check_originals', 'plan_files']
+           'number_twins', 'names_a_photo', 'check_originals', 'plan_files', 'Outcome', 'BatchResult']
 
 # %% ../nbs/extras/71_file_plan.ipynb #27df5c68
 import errno
 import os
 import re
 import unicodedata
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -211,3 +212,40 @@ def plan_files(
     check_originals(plan)
     number_twins(plan)
     return plan
+
+# %% ../nbs/extras/71_file_plan.ipynb #b412cb6c
+@dataclass
+class Outcome:
+    "What became of one photo, or in a dry run what would."
+
+    source: Path
+    dest: Path
+    status: str  # colored, redone (it had been made otherwise before), there (nothing to do), failed
+    messages: list = field(default_factory=list)  # lines about it
+    error: str = ''  # a line that says why it could not be colored
+    disk_error: OSError | None = None  # after which nothing more can be written
+
+# %% ../nbs/extras/71_file_plan.ipynb #1a61eea5
+@dataclass
+class BatchResult:
+    "What became of many photos."
+
+    done: list = field(default_factory=list)  # paths of the results
+    redone: list = field(default_factory=list)  # paths of those among them that had been made otherwise before
+    skipped: list = field(default_factory=list)  # paths of those that were there already
+    failed: list = field(default_factory=list)  # a line for each photo that could not be colored
+    messages: list = field(default_factory=list)  # lines about the others
+
+    def add(self, outcome: Outcome):
+        "Note what became of one of them."
+        if outcome.status == 'failed':
+            self.failed.append(outcome.error)
+            return
+        self.messages += outcome.messages
+        (self.skipped if outcome.status == 'there' else self.done).append(outcome.dest)
+        if outcome.status == 'redone':
+            self.redone.append(outcome.dest)
+
+    def __getitem__(self, name: str) -> list:
+        "The same by name: `result['done']`."
+        return getattr(self, name)

@@ -37,6 +37,7 @@ def light(tmp_path_factory):
 def own_cache(tmp_path_factory):
     os.environ.setdefault('COLORLAB_CACHE', str(tmp_path_factory.mktemp('cache')))
     os.environ.setdefault('TQDM_DISABLE', '1')  # as the command does without a terminal; read when tqdm is imported
+    os.environ.setdefault('COLORLAB_PROGRESS_SECONDS', '600')  # tests count lines, however slow the machine
 
 
 # A server that has imported what the commands import, which takes longer than most of them, and forks for each.

@@ -24,7 +24,6 @@ from fastcore.meta import delegates
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from . import inputs
 from .backends import find_model, model_provenance, onnx_backend, torch_backend
 from .colorizer import Colorizer, colorizer_from_backend
 from colorlab.file_plan import (
@@ -364,6 +363,8 @@ def color_one(
 # %% ../nbs/extras/72_colorize.ipynb #f0a65e9b
 def start_colorizer(file: Path, made_by: dict, max_image_pixels: int | None, options: dict) -> Callable:
     "In a process of its own: what colors a photo by an ONNX model as `color_one` does; Pillow's limit is the parent's."
+    import colorlab.inputs as inputs
+
     Image.MAX_IMAGE_PIXELS, inputs.STRIP_THREADS = max_image_pixels, 1
     colorizer = colorizer_from_backend(file.name, file, onnx_backend(file.name, file, threads=1), made_by)
     return lambda pair: color_one(colorizer, *pair, **options)

@@ -6,7 +6,7 @@
 __all__ = ['LONGEST_SIDES', 'UNCERTAINTY_KEY', 'STAMP', 'NAMES_ONLY', 'Upscaler', 'torch_upscaler', 'validate_options',
            'provenance_fields', 'uncertainty_fields', 'read_uncertainty_fields', 'write_uncertainty', 'draw_stamp',
            'color_file', 'earlier_result', 'same_provenance', 'is_done', 'failure_line', 'color_one', 'start_colorizer',
-           'color_pairs', 'color_files']
+           'color_pairs', 'ends_all', 'color_files']
 
 # %% ../nbs/extras/72_colorize.ipynb #97fb9131
 # long: one import a line
@@ -396,6 +396,14 @@ def color_pairs(
         yield outcome or Outcome(source, dest, 'failed', error=died)
 
 # %% ../nbs/extras/72_colorize.ipynb #6a1c709f
+def ends_all(
+    error: OSError,  # of one photo
+    out,  # folder for all results, or None
+) -> bool:
+    "Whether no other photo could be written either: the disk is full, or nothing may be written in `out` itself."
+    return error.errno != errno.EROFS or out is not None and not os.access(out, os.W_OK)
+
+
 @delegates(color_file)
 def color_files(
     # long: one option a line
@@ -421,8 +429,8 @@ def color_files(
         outcomes = progress_lines(outcomes, len(plan), 'coloring', 'photo') if bar.disable else bar
     finished = {}
     for outcome in outcomes:
-        if outcome.disk_error and not (out is None and outcome.disk_error.errno == errno.EROFS):
-            raise outcome.disk_error  # no other photo would fit either; beside the others there may be room
+        if outcome.disk_error and ends_all(outcome.disk_error, out):
+            raise outcome.disk_error
         finished[outcome.source] = outcome
         if tell:
             tell(outcome)

@@ -14,6 +14,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -423,17 +424,18 @@ def color_files(
     if not dry_run:
         for folder in {dest.parent for dest in plan.values()}:
             remove_abandoned(folder)
-    outcomes = color_pairs(colorizer, [*plan.items()], jobs, force=force, dry_run=dry_run, **kwargs)
+    outcomes = pairs = color_pairs(colorizer, [*plan.items()], jobs, force=force, dry_run=dry_run, **kwargs)
     if progress:
         bar = progress_bar(outcomes, total=len(plan), desc='coloring', unit='photo')
         outcomes = progress_lines(outcomes, len(plan), 'coloring', 'photo') if bar.disable else bar
     finished = {}
-    for outcome in outcomes:
-        if outcome.disk_error and ends_all(outcome.disk_error, out):
-            raise outcome.disk_error
-        finished[outcome.source] = outcome
-        if tell:
-            tell(outcome)
+    with closing(pairs):  # whatever ends the loop ends the processes
+        for outcome in outcomes:
+            if outcome.disk_error and ends_all(outcome.disk_error, out):
+                raise outcome.disk_error
+            finished[outcome.source] = outcome
+            if tell:
+                tell(outcome)
     result = BatchResult(failed=plan.passed_over, messages=plan.messages)
     for source in plan:
         result.add(finished[source])

@@ -19,8 +19,8 @@ from inspect import signature
 from typing import NamedTuple
 
 import pandas as pd
-from .adversary import Adversary
 
+from .adversary import Adversary
 from .data import make_manifest
 from .images import BadInput
 from .lab import SPACES

@@ -25,7 +25,10 @@ def with_address(text: str, cfg=None) -> str:
     cfg = cfg or settings()
     text = re.sub(rf'git\+https://github\.com/{NAME}(?=\\?["\'])', f'git+{cfg["git_url"]}', text)
     text = re.sub(
-        rf'(?<=^Repository = "https://github\.com/){NAME}(?=")', f'{cfg["user"]}/{cfg["repo"]}', text, flags=re.M
+        rf'((?:^Repository = |^repository-code: )"https://github\.com/){NAME}(?=")',
+        f'\\g<1>{cfg["user"]}/{cfg["repo"]}',
+        text,
+        flags=re.M,
     )
     badge = rf'(?<=colab\.research\.google\.com/github/){NAME}/blob/[\w.-]+(?=/)'
     return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}', text)

@@ -20,8 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .images import BadInput, assets_folder, printable
-from .jobs import usable_cores
+from .images import BadInput, assets_folder, cpu_count, printable
 from .lab import SPACES
 
 # %% ../nbs/extras/67_backends.ipynb #1c2dcf57
@@ -242,7 +241,7 @@ def onnx_backend(
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
+    options.intra_op_num_threads = threads or cpu_count()
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # else it waits at others' expense
     options.log_severity_level = 4  # our own line says it
     try:

@@ -37,9 +37,9 @@ from colorlab.file_plan import (
     variant_path,
 )
 from .formats import MAX_PIXELS, identify_image
-from .images import BadInput, atomic_write, progress_bar, remove_abandoned
+from .images import BadInput, atomic_write, cpu_count, progress_bar, remove_abandoned
 from .inputs import max_value, to_uint8
-from .jobs import map_processes, progress_lines, usable_cores
+from .jobs import map_processes, progress_lines
 from .lab import SPACES, Space, rgb_to_xy
 from .metadata import read_provenance
 from .photo import DISK_ERRORS, Photo, read_photo, write_errors, write_photo
@@ -386,7 +386,7 @@ def color_pairs(
         plans = [color_one(colorizer, *pair, **options | dict(dry_run=True)) for pair in pairs]
         yield from (plan for plan in plans if plan.status in ('there', 'failed'))
         todo = [(plan.source, plan.dest) for plan in plans if plan.status not in ('there', 'failed')]
-        cores = usable_cores()
+        cores = cpu_count()
         jobs = min(jobs or (cores if len(todo) >= 4 * cores else 1), len(todo))
     if not onnx or options['dry_run'] or jobs < 2:
         yield from (color_one(colorizer, *pair, **options) for pair in todo)

@@ -28,7 +28,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .cache import cpu_count
 from .colorize import make_folder, provenance_fields
 from .colorizer import Colorizer
 from colorlab.film_files import (
@@ -45,7 +44,7 @@ from colorlab.film_files import (
 )
 from .flicker import match, optical_flow, warp
 from .formats import MAX_PIXELS
-from .images import BadInput, atomic_write, progress_bar
+from .images import BadInput, atomic_write, cpu_count, progress_bar
 from .inputs import Hint, add_colors, check_places, model_size, parse_hint, upsample_rows
 from .metadata import SOURCE_TYPE
 

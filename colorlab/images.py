@@ -7,7 +7,7 @@ __all__ = ['PHOTO_SUFFIXES', 'OTHER_SUFFIXES', 'MACHINE', 'PART_NAME', 'assets_f
            'old_photos_folder', 'looks_like_photo', 'other_files', 'PhotoList', 'list_photos', 'photo_files',
            'open_file', 'file_bytes', 'open_photo', 'SmallPhoto', 'open_small', 'img_to_rgb', 'rgb_to_img', 'to_pil',
            'column_widths', 'show_strip', 'draw_diagram', 'part_path', 'atomic_write', 'is_abandoned',
-           'remove_abandoned', 'progress_bar', 'jpeg_data_uri', 'write_page', 'figure_svg']
+           'remove_abandoned', 'progress_bar', 'cpu_count', 'jpeg_data_uri', 'write_page', 'figure_svg']
 
 # %% ../nbs/foundations/24_images.ipynb #5e8a7d89
 # long: one import a line
@@ -356,6 +356,11 @@ def progress_bar(
     if not (in_notebook() or (stream and stream.isatty())):
         kwargs.setdefault('disable', True)
     return tqdm(iterable, **kwargs)
+
+# %% ../nbs/foundations/24_images.ipynb #f225ea16
+def cpu_count() -> int:
+    "The processor cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 # %% ../nbs/foundations/24_images.ipynb #8987dce5
 def jpeg_data_uri(

@@ -11,7 +11,6 @@ __all__ = ['LINEAR_PARTS', 'LINEAR_MIN', 'LINEAR_MAX', 'PIXELS_PER_CHUNK', 'BYTE
            'hints_at_size', 'chroma_factor']
 
 # %% ../nbs/extras/68_inputs.ipynb #6345e86f
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,7 +23,7 @@ from PIL import Image, ImageColor
 from .decoding import decode_image
 from .decoding import max_value as max_value
 from .decoding import to_uint8 as to_uint8
-from .images import BadInput, image_errors
+from .images import BadInput, cpu_count, image_errors
 from colorlab.lab import (
     GAMUT_EPS,
     LAB_DELTA,
@@ -258,7 +257,7 @@ def color_byte_strip(
 # %% ../nbs/extras/68_inputs.ipynb #521cd7d8
 PIXELS_PER_CHUNK = 2**19  # pixels done at once; each needs about 100 bytes for a moment
 BYTES_PER_CHUNK = 2**17  # the same for pixels of 8 bits; what they need at once fits into a processor's cache
-STRIP_THREADS = min(4, os.cpu_count() or 1)  # strips done at the same time
+STRIP_THREADS = min(4, cpu_count())  # strips done at the same time
 
 
 def add_colors(

@@ -8,7 +8,6 @@ __all__ = ['MIN_EPOCHS', 'MAX_EPOCHS', 'device_clock', 'StepClock', 'thread_coun
 
 # %% ../nbs/extras/76_planning.ipynb #d840126e
 # long: imports
-import os
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from .cache import read_cached_pixels
 from .callbacks import SampleGrid
 from .checkpoints import Checkpoints
 from .data import Manifest
-from .images import BadInput
+from .images import BadInput, cpu_count
 from .lab import SPACES
 from .loaders import photo_loaders
 from .runs import Run, Settings
@@ -117,8 +116,7 @@ def thread_counts(device: str = 'cpu') -> list[int]:
     "Numbers of threads that are worth a try: all, half of them, and one."
     if torch.device(device).type != 'cpu':
         return [torch.get_num_threads()]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    most = min(torch.get_num_threads(), cores)
+    most = min(torch.get_num_threads(), cpu_count())
     return sorted({most, max(most // 2, 1), 1}, reverse=True)
 
 # %% ../nbs/extras/76_planning.ipynb #6b9c3d2e
@@ -172,7 +170,7 @@ def time_photos(
     began = time.perf_counter()
     for row in rows:
         read_cached_pixels(manifest.folder, row, short)
-    return (time.perf_counter() - began) / len(rows) / (os.cpu_count() or 1)
+    return (time.perf_counter() - began) / len(rows) / cpu_count()
 
 # %% ../nbs/extras/76_planning.ipynb #aadb454a
 def time_training(

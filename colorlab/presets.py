@@ -24,7 +24,7 @@ from .adversary import Adversary
 from .data import make_manifest
 from .images import BadInput
 from .lab import SPACES
-from .runs import Settings
+from .runs import Settings, current_callbacks
 
 # %% ../nbs/extras/53_presets.ipynb #9e64c8a9
 class ReportGenerator(NamedTuple):
@@ -271,7 +271,7 @@ def match_disc(
     if not wanted.get('callbacks'):
         return wanted
     space, callbacks = SPACES[wanted['space']], []
-    for name, options in wanted['callbacks']:
+    for name, options in current_callbacks(wanted['callbacks']):
         if name == ADVERSARY:
             args = options.get('args', {}) | dict(ni=space.nx + space.ny)
             if options['disc'] == 'colorlab.gan:DeepCNN':
@@ -287,7 +287,7 @@ def with_adversary(
     **options,  # of `colorlab.adversary.Adversary`
 ) -> dict:
     "The same settings with a discriminator, with another one, or with one that learns otherwise."
-    callbacks = wanted.get('callbacks', [])
+    callbacks = current_callbacks(wanted.get('callbacks', []))
     others = [pair for pair in callbacks if pair[0] != ADVERSARY]
     present = next((opts for name, opts in callbacks if name == ADVERSARY), {})
     if disc or not present:

@@ -6,8 +6,8 @@
 __all__ = ['LOSSES', 'PRECISIONS', 'SCHEDULES', 'SAMPLE_EPOCHS', 'LIMITS', 'REQUIRED_TEXTS', 'OPTIONAL_TEXTS', 'RENAMED_SETTINGS',
            'RENAMED_COLUMNS', 'UNFINISHED', 'BASELINE_COLORS', 'VALIDATION', 'LOSS_PANELS', 'SCORE_PANELS', 'autocast',
            'Settings', 'Limits', 'bad_setting', 'to_storable', 'validate_settings', 'validate_collections',
-           'read_settings', 'read_table', 'lock_folder', 'Run', 'draw_losses', 'draw_score', 'curve_panels',
-           'plot_curves', 'check_longer', 'changed_settings']
+           'current_callbacks', 'read_settings', 'read_table', 'lock_folder', 'Run', 'draw_losses', 'draw_score',
+           'curve_panels', 'plot_curves', 'check_longer', 'changed_settings']
 
 # %% ../nbs/foundations/33_runs.ipynb #e0f225a5
 import json
@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from .data import Manifest
 from .images import BadInput, atomic_write, remove_abandoned
 from .lab import SPACES
-from .model_files import MAX_SIZE
+from .model_files import MAX_SIZE, RENAMED
 
 # %% ../nbs/foundations/33_runs.ipynb #957400d9
 LOSSES = {'l1': F.l1_loss, 'mse': F.mse_loss, 'smooth-l1': partial(F.smooth_l1_loss, beta=0.02)}
@@ -86,6 +86,7 @@ class Settings:
         for f in fields(self):
             setattr(self, f.name, to_storable(f.name, getattr(self, f.name)))
         validate_settings(self)
+        self.callbacks = current_callbacks(self.callbacks)
 
 # %% ../nbs/foundations/33_runs.ipynb #8dbec96a
 class Limits(NamedTuple):
@@ -199,6 +200,19 @@ def validate_collections(settings: Settings):
     two = isinstance(betas, list) and len(betas) == 2
     if not two or not all(Limits(0, 1).allow(b) and b < 1 for b in betas):
         raise bad_setting(settings, 'betas', 'two numbers of 0 or more and below 1')
+
+# %% ../nbs/foundations/33_runs.ipynb #7e7bdf6e
+def current_callbacks(
+    callbacks: list,  # of `Settings`: ["module:Class", {arguments}] each
+) -> list:
+    "The same callbacks under their addresses of now; what is no such pair stays, and `make_callbacks` refuses it."
+    found = []
+    for pair in callbacks:
+        match pair:
+            case [str(name), dict(options)]:
+                pair = [RENAMED.get(name, name), options]
+        found.append(pair)
+    return found
 
 # %% ../nbs/foundations/33_runs.ipynb #9a659b32
 # in files of older versions -> now

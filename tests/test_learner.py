@@ -304,7 +304,7 @@ def test_a_run_of_the_first_version_resumes_exactly(photos, tmp_path):
     shutil.copytree(tmp_path / 'old', tmp_path / 'new')
     as_old(tmp_path / 'old')
     for name in ('old', 'new'):
-        train(tmp_path / name, resume=True, epochs=2, progress=False, device='cpu')
+        train(tmp_path / name, resume=True, epochs=2, progress=False, device='cpu', callbacks=NEW_CALLBACKS)
     assert Run(tmp_path / 'old').settings().encoder_lr_mult == 0.2
     assert Run(tmp_path / 'old').baselines().equals(Run(tmp_path / 'new').baselines())
     for name in ('model', 'average'):

@@ -31,6 +31,7 @@ METHODS = {
     'pix2pix': System('lite0-unet', 'patch'),
 }
 COLUMNS = ['method', 'file', 'psnr', 'ab_rmse', 'colorfulness']
+ASSETS = Path(__file__).parents[1] / 'colorlab' / 'assets'
 
 
 def final_model(system, out):
@@ -48,26 +49,35 @@ def passes(system, out):
     return ' + '.join(counts)
 
 
+def draw_six(files):
+    "The places of the six test photos that are shown."
+    return [files.index(file) for file in np.random.default_rng(7).permutation(sorted(files))[:6]]
+
+
+def write_results(name, tables, rows):
+    "NAME.csv of tables of scores, and NAME.jpg of rows of pictures, RGB (N, 3, H, W) in 0..1."
+    pd.concat(tables)[COLUMNS].round(3).to_csv(ASSETS / f'{name}.csv', index=False)
+    sheet = torch.cat([torch.cat([*row], 2) for row in rows], 1)
+    pixels = to_bytes(sheet).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(ASSETS / f'{name}.jpg', quality=90, subsampling=0)
+
+
 def main(out):
     systems = [*METHODS.values()]
     compare_systems('sample', out, systems, Budget(SECONDS), [SEED], size=SIZE, perceptual=False)
-    assets = Path(__file__).parents[1] / 'colorlab' / 'assets'
     manifest = make_manifest('sample')
     sets = test_sets(manifest, SIZE)
     scores = read_scores(systems, [SEED], out)
     tables = [baseline_scores(manifest, sets)]
     tables += [system_scores(s, [SEED], scores).assign(method=name) for name, s in METHODS.items()]
-    pd.concat(tables)[COLUMNS].round(3).to_csv(assets / 'course.csv', index=False)
     files, truth = sets['test']
-    chosen = np.random.default_rng(7).permutation(sorted(files))[:6]
-    six = truth[[files.index(file) for file in chosen]]
+    chosen = draw_six(files)
+    six = truth[chosen]
     rows = [predict_rgb(*final_model(system, out), six) for system in METHODS.values()] + [six / 255]
-    sheet = torch.cat([torch.cat([*row], 2) for row in rows], 1)
-    Image.fromarray(to_bytes(sheet).permute(1, 2, 0).numpy()).save(assets / 'course.jpg', quality=90, subsampling=0)
+    write_results('course', tables, rows)
     photos = len(manifest.subset('train'))
-    print(
-        f'{machine_name()}; {photos} photos, {SIZE} px, {SECONDS} s each, seed {SEED}; six photos: {", ".join(chosen)}'
-    )
+    names = ', '.join(files[i] for i in chosen)
+    print(f'{machine_name()}; {photos} photos, {SIZE} px, {SECONDS} s each, seed {SEED}; six photos: {names}')
     print('passes:', ', '.join(f'{name} {passes(system, out)}' for name, system in METHODS.items()))
 
 

@@ -9,16 +9,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from course import COLUMNS, METHODS, SECONDS, SEED, SIZE
-from PIL import Image
+from course import METHODS, SECONDS, SEED, SIZE, draw_six, write_results
 
 from colorlab.data import make_manifest
 from colorlab.lab import SPACES
 from colorlab.model_files import load_model
 from colorlab.runs import Run
-from colorlab.scoring import to_bytes
 from colorlab.tournament import Budget, BudgetCallback, plan_stages, stage_settings
 from colorlab.tournament_scores import predict_rgb, score_pictures, test_sets
 from colorlab.training import train
@@ -40,9 +37,8 @@ def pix2pix_run(weight, out):
 
 
 def main(out):
-    assets = Path(__file__).parents[1] / 'colorlab' / 'assets'
     files, truth = test_sets(make_manifest('sample'), SIZE)['test']
-    chosen = [files.index(file) for file in np.random.default_rng(7).permutation(sorted(files))[:6]]
+    chosen = draw_six(files)
     runs = {f'λ = {weight}': pix2pix_run(weight, out) for weight in (1, 10, 100)}
     runs['L1 alone'] = out / 'runs' / plan_stages([METHODS['pretrained U-Net']], [SEED])[0].name
     tables, rows = [], []
@@ -50,11 +46,8 @@ def main(out):
         model, header = load_model(run / '1.safetensors')
         colored = torch.cat([predict_rgb(model.eval(), SPACES[header['space']], part) for part in truth.split(16)])
         tables.append(score_pictures(colored, truth).assign(method=name, file=files))
-        rows.append(torch.cat([*colored[chosen]], 2))
-    rows.append(torch.cat([*truth[chosen] / 255], 2))
-    pd.concat(tables)[COLUMNS].round(3).to_csv(assets / 'l1_weight.csv', index=False)
-    sheet = to_bytes(torch.cat(rows, 1)).permute(1, 2, 0).numpy()
-    Image.fromarray(sheet).save(assets / 'l1_weight.jpg', quality=90, subsampling=0)
+        rows.append(colored[chosen])
+    write_results('l1_weight', tables, [*rows, truth[chosen] / 255])
 
 
 if __name__ == '__main__':

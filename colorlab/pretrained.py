@@ -171,11 +171,10 @@ def inception(device='cpu') -> PerceptualMetric:
 
 def lite0_features(device='cpu') -> PerceptualMetric:
     "EfficientNet-Lite0 without its last layer; weights from a package."
-    import timm
     import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
 
     net = timm.create_model('tf_efficientnet_lite0')
-    net.load_state_dict(lite0_weights())
+    fill_lite0(net)
     net.reset_classifier(0)
     net.eval().to(device)
 

@@ -13,6 +13,7 @@ import torch
 from conftest import colorlab
 from PIL import Image
 from safetensors.torch import save
+from test_cli import one_line
 
 from colorlab.cnn import CNN
 from colorlab.colorize import color_files
@@ -46,7 +47,7 @@ def test_one_flipped_bit_of_a_saved_model_is_noticed(gray, tmp_path):
         with pytest.raises(BadInput, match='model.safetensors: is damaged'):
             load_model(file)
     done = colorlab('colorize', gray, '--model', file, '--out', tmp_path / 'out', check=False)
-    assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'is damaged' in done.stderr
+    one_line(done, 'is damaged')
     header = dict(arch=arch, args=dict(nf=4), space='lab', size=64, version=1)  # as older versions wrote it
     file.write_bytes(save(dict(model.state_dict()), metadata=dict(colorlab=json.dumps(header))))
     assert load_model(file).header == header
@@ -118,10 +119,6 @@ def disk(tmp_path):
 
 def remount(folder, options):
     subprocess.run(['mount', '-o', f'remount,{options}', folder], check=True)
-
-
-def one_line(done, words):
-    assert done.returncode == 1 and done.stderr.count('\n') == 1 and words in done.stderr, done.stderr
 
 
 def test_a_disk_that_is_read_only_is_one_line(gray, photos, disk):

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LONGEST_SIDES', 'UNCERTAINTY_KEY', 'STAMP', 'NAMES_ONLY', 'Upscaler', 'torch_upscaler', 'validate_options',
-           'provenance_fields', 'uncertainty_fields', 'read_uncertainty_fields', 'write_uncertainty', 'draw_stamp',
-           'color_file', 'earlier_result', 'same_provenance', 'is_done', 'failure_line', 'color_one', 'start_colorizer',
-           'color_pairs', 'ends_all', 'color_files']
+           'hint_text', 'provenance_fields', 'uncertainty_fields', 'read_uncertainty_fields', 'write_uncertainty',
+           'draw_stamp', 'color_file', 'earlier_result', 'same_provenance', 'is_done', 'failure_line', 'color_one',
+           'start_colorizer', 'color_pairs', 'ends_all', 'color_files']
 
 # %% ../nbs/extras/72_colorize.ipynb #97fb9131
 # long: one import a line
@@ -38,7 +38,7 @@ from colorlab.file_plan import (
 )
 from .formats import MAX_PIXELS, identify_image
 from .images import BadInput, atomic_write, cpu_count, progress_bar, remove_abandoned
-from .inputs import max_value, to_uint8
+from .inputs import Hint, max_value, to_uint8
 from .jobs import map_processes, progress_lines
 from .lab import SPACES, Space, rgb_to_xy
 from .metadata import read_provenance
@@ -145,6 +145,11 @@ def validate_options(
         raise BadInput(f'places are those of the photo as it is: {how}')
 
 # %% ../nbs/extras/72_colorize.ipynb #36c36c61
+def hint_text(h: Hint) -> str:
+    "A hint as a file names it."
+    return f'{h.x:g},{h.y:g},ab({h.ab[0]:.0f},{h.ab[1]:.0f})'
+
+
 def provenance_fields(
     vividness=1.0,
     hints=(),
@@ -159,7 +164,7 @@ def provenance_fields(
     if vividness not in (1, 'vivid'):
         fields['vividness'] = vividness
     if hints:
-        fields['hints'] = ' '.join(f'{h.x:g},{h.y:g},ab({h.ab[0]:.0f},{h.ab[1]:.0f})' for h in hints)
+        fields['hints'] = ' '.join(map(hint_text, hints))
     if stamped:
         fields['stamped'] = STAMP
     if variants:
@@ -271,16 +276,15 @@ def color_file(
 
 # %% ../nbs/extras/72_colorize.ipynb #97d92e4c
 def earlier_result(
-    dest,  # of a photo
-    variants: int = 0,
-) -> dict | None:  # see `read_provenance`
+    file,  # the one to make
+    read: Callable = read_provenance,  # what gives the provenance of such a file
+) -> dict | None:
     "The provenance of a result that is there already; `BadInput` if something else lies there."
-    file = first_result(dest, variants)
     if not os.path.exists(file):
         return None
-    advice = 'give another folder, or `force` to write over it'
+    advice = 'give another name or folder, or `force` to write over it'
     try:
-        found = read_provenance(file)
+        found = read(file)
     except BadInput:
         found = None
     if not found:
@@ -348,7 +352,7 @@ def color_one(
     "Color a photo, unless `is_done` says that it is done, and say what became of it."
     outcome = Outcome(source, dest, 'colored')
     try:
-        earlier = not force and earlier_result(dest, kwargs.get('variants', 0))
+        earlier = not force and earlier_result(first_result(dest, kwargs.get('variants', 0)))
         if earlier and is_done(earlier, colorizer, source, dest, **kwargs):
             outcome.status = 'there'
             return outcome

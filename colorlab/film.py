@@ -6,8 +6,7 @@
 __all__ = ['KEYS_A_SECOND', 'KEEP', 'AHEAD', 'PIECE_KEYS', 'Key', 'steady_key', 'color_between', 'shot_ranges', 'key_step',
            'key_frames', 'FilmHint', 'parse_film_hint', 'hint_frame', 'follow_point', 'follow_hint', 'follow_hints',
            'color_frames', 'map_ahead', 'piece_starts', 'plan_work', 'save_key', 'load_key', 'pieces_done',
-           'make_pieces', 'FilmResult', 'film_path', 'film_provenance', 'broken_line', 'already_there', 'work_folder',
-           'color_film']
+           'make_pieces', 'FilmResult', 'film_path', 'film_provenance', 'broken_line', 'work_folder', 'color_film']
 
 # %% ../nbs/extras/81_film.ipynb #626db0ed
 # long: one import a line
@@ -28,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .colorize import make_folder, provenance_fields
+from .colorize import earlier_result, hint_text, make_folder, provenance_fields
 from .colorizer import Colorizer
 from colorlab.film_files import (
     FILM_FORMATS,
@@ -351,7 +350,7 @@ def film_provenance(
     hints,  # of `FilmHint`
 ) -> dict:  # name -> text
     "What to write into a colored film."
-    said = [f'{h.seconds:g}s,{h.hint.x:g},{h.hint.y:g},ab({h.hint.ab[0]:.0f},{h.hint.ab[1]:.0f})' for h in hints]
+    said = [f'{h.seconds:g}s,{hint_text(h.hint)}' for h in hints]
     fields = colorizer.provenance | provenance_fields(vividness) | (dict(hints=' '.join(said)) if said else {})
     return fields | dict(digital_source_type=SOURCE_TYPE)
 
@@ -366,23 +365,6 @@ def broken_line(
     first, more = [f'{s:.2f} s' for s in film.broken[:10]], len(film.broken) - 10
     places = ', '.join(first) + (f' and {more} more' if more > 0 else '')
     return [f'{source}: passed over what cannot be read at {places}']
-
-# %% ../nbs/extras/81_film.ipynb #ab2c1798
-def already_there(
-    dest: Path,
-    mark: dict,
-) -> bool:
-    "Whether the result is there as it is asked for now; `BadInput` if something else lies there."
-    if not dest.exists():
-        return False
-    try:
-        found = read_film_mark(dest)
-    except BadInput:
-        found = None
-    if not found:
-        advice = 'give another name, or `force` to write over it'
-        raise BadInput(f'{dest}: is there already, and does not say that colorlab made it; {advice}')
-    return found == mark
 
 # %% ../nbs/extras/81_film.ipynb #393f6475
 @contextmanager
@@ -428,7 +410,7 @@ def color_film(
     mark = film_provenance(colorizer, vividness, hints)
     if dest.exists() and os.path.samefile(source, dest):
         raise BadInput(f'{dest}: would be written over its own source; give another name')
-    if not force and already_there(dest, mark):
+    if not force and earlier_result(dest, read_film_mark) == mark:
         return FilmResult(dest, 0, 0, [f'{dest}: is there already (`force` does it again)'], [])
     state = source.stat()
     job = dict(source=[source.name, state.st_size, state.st_mtime_ns], mark=mark)

@@ -15,6 +15,7 @@ from course import METHODS, SECONDS, SEED, SIZE, draw_six, write_results
 from colorlab.data import make_manifest
 from colorlab.lab import SPACES
 from colorlab.model_files import load_model
+from colorlab.presets import with_adversary
 from colorlab.runs import Run
 from colorlab.tournament import Budget, BudgetCallback, plan_stages, stage_settings
 from colorlab.tournament_scores import predict_rgb, score_pictures, test_sets
@@ -23,14 +24,13 @@ from colorlab.training import train
 
 def pix2pix_run(weight, out):
     "The second half of pix2pix's budget, from the same start, with another λ; 100 is the table's."
-    alone, stage = plan_stages([METHODS['pix2pix']], [SEED])
+    _, stage = plan_stages([METHODS['pix2pix']], [SEED])
     if weight == 100:
         return out / 'runs' / stage.name
     folder = out / 'runs' / f'l1-weight-{weight}'
     if not (folder / '1.safetensors').exists():
         shutil.rmtree(folder, ignore_errors=True)
-        settings = stage_settings(stage, out, 'sample', size=SIZE)
-        settings['callbacks'][0][1]['l1_weight'] = weight
+        settings = with_adversary(stage_settings(stage, out, 'sample', size=SIZE), l1_weight=weight)
         callback = BudgetCallback(Run(folder), Budget(SECONDS), stage.first, stage.last)
         train(folder, cbs=[callback], progress=False, checkpoint_seconds=np.inf, device='cpu', **settings)
     return folder

@@ -203,7 +203,7 @@ def colorize_command(
             say(planned_line(outcome))
 
     with own_process():
-        result = color_files(colorizer, paths, out, force, dry_run=dry_run, tell=tell, jobs=jobs, **look, **files)
+        result = color_files(colorizer, plan, out, force, dry_run=dry_run, tell=tell, jobs=jobs, **look, **files)
     for line in result.messages * (not as_json):
         say(name_options(line))
     for line in result.failed:

@@ -29,6 +29,7 @@ from .backends import find_model, model_provenance, onnx_backend, torch_backend
 from .colorizer import Colorizer, colorizer_from_backend
 from colorlab.file_plan import (
     BatchResult,
+    FilePlan,
     Outcome,
     first_result,
     make_folder,
@@ -413,7 +414,7 @@ def ends_all(
 def color_files(
     # long: one option a line
     colorizer: Colorizer,
-    sources: list,  # files and folders
+    sources: list | FilePlan,  # files and folders, or what `plan_files` made of them
     out=None,  # folder for the results; for one photo also the file to make; None: beside the originals, `result_path`
     force: bool = False,  # do again what is there already, and write over files that are not ours
     progress: bool = True,  # show a bar
@@ -424,7 +425,7 @@ def color_files(
 ) -> BatchResult:
     "Color files and folders, into another folder or beside them: all that `is_done` does not find done."
     validate_options(colorizer, **kwargs)
-    plan = plan_files(sources, out)
+    plan = sources if isinstance(sources, FilePlan) else plan_files(sources, out)
     if not dry_run:
         for folder in {dest.parent for dest in plan.values()}:
             remove_abandoned(folder)
@@ -440,7 +441,7 @@ def color_files(
             finished[outcome.source] = outcome
             if tell:
                 tell(outcome)
-    result = BatchResult(failed=plan.passed_over, messages=plan.messages)
+    result = BatchResult(failed=[*plan.passed_over], messages=[*plan.messages])
     for source in plan:
         result.add(finished[source])
     return result

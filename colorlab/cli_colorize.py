@@ -233,15 +233,11 @@ def provenance_line(
 def inspected_files(paths: list) -> list:
     "The photos and films among files, and in folders with all their subfolders."
     from colorlab.film_files import FILM_FORMATS
-    from colorlab.images import list_photos
+    from colorlab.images import PHOTO_SUFFIXES, list_photos
 
-    found = []
+    found, suffixes = [], PHOTO_SUFFIXES.union(FILM_FORMATS)
     for path in paths:
-        if path.is_dir():
-            films = [file for file in path.rglob('*') if file.suffix.lower() in FILM_FORMATS]
-            found += sorted([*films, *(path / name for name in list_photos(path).files)])
-        else:
-            found.append(path)
+        found += [path / name for name in list_photos(path, suffixes).files] if path.is_dir() else [path]
     return found
 
 # %% ../nbs/extras/89_cli_colorize.ipynb #6c9aa220

@@ -106,6 +106,7 @@ class PhotoList(NamedTuple):
 # %% ../nbs/foundations/24_images.ipynb #e528e8f0
 def list_photos(
     folder,  # searched through all its subfolders
+    suffixes=PHOTO_SUFFIXES,  # endings that count, in small letters
 ) -> PhotoList:
     "The files in `folder` that end like a photo; hidden ones do not count, and links to folders are not followed."
     files, others, lines = [], [], []
@@ -119,7 +120,7 @@ def list_photos(
             if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
                 lines.append(f'passed over: {path}, a link to another folder; give that one, too')
         for path in (os.path.join(where, name) for name in names if not name.startswith('.')):
-            if Path(path).suffix.lower() in PHOTO_SUFFIXES:
+            if Path(path).suffix.lower() in suffixes:
                 files.append(Path(path).relative_to(folder).as_posix())
             elif looks_like_photo(path):
                 others.append(path)

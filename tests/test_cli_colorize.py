@@ -10,6 +10,8 @@ import pytest
 from conftest import colorlab
 from PIL import Image
 
+from colorlab.cli_colorize import inspected_files
+
 gray = Image.fromarray(np.random.default_rng(42).integers(0, 256, (48, 64), np.uint8))
 
 
@@ -89,11 +91,14 @@ def test_a_place_where_nothing_may_be_written_costs_its_own_photos(album, monkey
 def test_inspect_takes_files_and_folders(album):
     colorlab('colorize', 'album', cwd=album)
     (album / 'letter.jpg').write_text('Dear photo')
+    (album / 'album' / '._clip.mov').write_text('what a Mac writes beside a film')
     done = colorlab('inspect', 'album', 'album.colored', 'photo.jpg', 'letter.jpg', '--json', cwd=album, check=False)
     said = {line['file']: line['colorized'] for line in map(json.loads, done.stdout.splitlines())}
     want = {f'album{end}/{name}': bool(end) for end in ('', '.colored') for name in ('a.png', 'sub/b.jpg')}
     assert said == want | {'photo.jpg': False}
     assert done.returncode == 1 and done.stderr.count('\n') == 1 and 'letter.jpg' in done.stderr
+    (album / 'album' / 'clip.MOV').touch()
+    assert [file.name for file in inspected_files([album / 'album'])] == ['a.png', 'clip.MOV', 'b.jpg']
 
 
 def test_exit_codes_version_and_completion(album):

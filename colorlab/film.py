@@ -129,10 +129,10 @@ def hint_frame(
     hint: FilmHint,
 ) -> int:
     "The frame that is shown at the moment of a hint; `BadInput` if the film is shorter."
-    seconds = np.array(film.times) * float(Fraction(film.time_base))
-    if not 0 <= hint.seconds <= seconds[-1] - seconds[0] + 1:
-        raise BadInput(f'there is no frame at {hint.seconds:g} s: the film is {seconds[-1] - seconds[0]:.1f} s long')
-    return max(0, bisect_right(seconds - seconds[0], hint.seconds + 1e-6) - 1)
+    seconds = (np.array(film.times) - film.times[0]) * float(Fraction(film.time_base))
+    if not 0 <= hint.seconds <= seconds[-1] + 1:
+        raise BadInput(f'there is no frame at {hint.seconds:g} s: the film is {seconds[-1]:.1f} s long')
+    return bisect_right(seconds, hint.seconds + 1e-6) - 1
 
 # %% ../nbs/extras/81_film.ipynb #e6893cfb
 def follow_point(

@@ -18,6 +18,7 @@ PARTS = {  # a folder of nbs: the folder of its pages, their title, what they ar
     '.': ('course', 'The course', 'Read from top to bottom. Each lesson stands on the ones above.'),
     'foundations': ('foundations', 'Foundations', 'What the lessons stand on: files, data sets, runs, training.'),
     'extras': ('extras', 'Extras', 'How the product is made. No lesson of the course needs them.'),
+    'interfaces': ('interfaces', 'Interfaces', 'The command line and the app: what people use.'),
     'train': (
         'train',
         'Final notebooks',
@@ -74,7 +75,7 @@ def target(
 
 LESSONS = {  # the name of a lesson, and its notebook
     re.sub(r'^\d+_', '', p.stem): p
-    for folder in ('.', 'foundations', 'extras')
+    for folder in ('.', 'foundations', 'extras', 'interfaces')
     for p in (nbs / folder).glob('[0-9]*.ipynb')
 }
 MARKDOWN = re.compile(

@@ -122,6 +122,7 @@ def run(path, choices):
 if __name__ == '__main__':
     choices = dict(argument.split('=', 1) for argument in sys.argv[1:] if '=' in argument)
     named = [Path(argument).resolve() for argument in sys.argv[1:] if '=' not in argument]
-    lessons = [p for room in ('.', 'foundations', 'extras') for p in sorted((root / 'nbs' / room).glob('*.ipynb'))]
+    rooms = '.', 'foundations', 'extras', 'interfaces'
+    lessons = [p for room in rooms for p in sorted((root / 'nbs' / room).glob('*.ipynb'))]
     for path in named or lessons:  # those of nbs/train take long: name them
         run(path, choices)

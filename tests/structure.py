@@ -20,9 +20,10 @@ from density import code_lines, without_docstring  # noqa: E402
 course = sorted((root / 'nbs').glob('[0-9]*.ipynb'))
 foundations = sorted((root / 'nbs' / 'foundations').glob('*.ipynb'))
 extras = sorted((root / 'nbs' / 'extras').glob('*.ipynb'))
+interfaces = sorted((root / 'nbs' / 'interfaces').glob('*.ipynb'))
 final = sorted((root / 'nbs' / 'train').glob('*.ipynb'))
-all_notebooks = course + foundations + extras + final
-lessons = course[1:] + foundations + extras  # the first one only shows what the others build
+all_notebooks = course + foundations + extras + interfaces + final
+lessons = course[1:] + foundations + extras + interfaces  # the first one only shows what the others build
 
 
 def module_of(path):
@@ -79,13 +80,13 @@ def test_imports_run_in_no_circle():
     graphlib.TopologicalSorter({n: {m for m, _ in own_imports(sources[n].read_text())} for n in names}).prepare()
 
 
-@pytest.mark.parametrize('path', course + foundations, ids=module_of)
-def test_the_course_imports_nothing_from_the_extras(path):
-    allowed = {module_of(p) for p in course + foundations}
+@pytest.mark.parametrize('path', course + foundations + extras, ids=module_of)
+def test_no_room_imports_from_a_later_one(path):
+    allowed = {module_of(p) for p in course + foundations + (extras if path in extras else [])}
     for cell in cells(path, 'code'):
         lines = ['' if line.lstrip().startswith(('!', '%')) else line for line in cell.splitlines()]
         for module, _ in own_imports('\n'.join(lines)):
-            assert module in allowed, f'{path.name} imports {module}, which is an extra'
+            assert module in allowed, f'{path.name} imports {module}, which is of a later room'
 
 
 def defined_names(source):

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 root = Path(__file__).parents[1]
-notebooks = [p for room in ('.', 'foundations', 'extras') for p in sorted((root / 'nbs' / room).glob('[0-9]*.ipynb'))]
+rooms = '.', 'foundations', 'extras', 'interfaces'
+notebooks = [p for room in rooms for p in sorted((root / 'nbs' / room).glob('[0-9]*.ipynb'))]
 NUMBER = r'(?:\d+(?:\.\d+)?|\.\d+)(?:e-?\d+)?'
 IN_PROSE = re.compile(r'(?<![\w.,])\d+\.\d+(?![\w.]*\w)|(?<![\w.])\d+(?=\s?%)')
 NO_PROSE = re.compile(r'\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|(## |\*\*)Exercises.*', re.S)  # formulas, code; see nbs/solutions

@@ -16,7 +16,7 @@ table = [[part.strip() for part in line.strip('|').split('|')] for line in text.
 TEST = re.compile(r'`(test_\w+\.py)::(\w+)`')
 CELL = re.compile(r"(asserts in|look at) notebook (\d\d), cell '(.+?)'(?=; |$)")
 CHECK = re.compile(r'\bassert\b|\btest_(eq|close)\(|ExceptionExpected')
-rooms = ('.', 'foundations', 'extras', 'train')
+rooms = ('.', 'foundations', 'extras', 'interfaces', 'train')
 notebooks = {path.stem[:2]: path for room in rooms for path in (root / 'nbs' / room).glob('[0-9]*.ipynb')}
 
 

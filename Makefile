@@ -46,13 +46,13 @@ clean:
 
 .venv/demo: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab into .venv (once, a few minutes) ..."
-	$(PIP) -e .
+	$(PIP) -e '.[train]'
 	@$(COMPILE)
 	@touch $@
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[heic,film,onnx,perceptual,study,teaching,dev]'
+	$(PIP) -e '.[dev]'
 	@$(COMPILE)
 	@touch $@ .venv/demo
 
@@ -66,5 +66,5 @@ clean:
 	@echo "installing the lowest versions into .venv-lowest ..."
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[heic,film,onnx,perceptual,study,teaching,dev]'
+	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev]'
 	@touch $@

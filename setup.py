@@ -39,8 +39,7 @@ setup(
     },
     install_requires=cfg['requirements'].split(),
     extras_require={
-        name: cfg[f'{name}_requirements'].split()
-        for name in ('heic', 'film', 'onnx', 'perceptual', 'study', 'teaching', 'docs', 'dev')
+        key.removesuffix('_requirements'): cfg[key].split() for key in cfg if key.endswith('_requirements')
     },
     entry_points={
         'console_scripts': cfg['console_scripts'].split(),

@@ -14,7 +14,12 @@ def __getattr__(name):
         from importlib.metadata import version
 
         return version('colorlab')
-    found = _lazy_attribute(name)
+    try:
+        found = _lazy_attribute(name)
+    except ModuleNotFoundError as e:
+        from colorlab.formats import missing_package
+
+        raise missing_package(e) or e from None
     if name in ('color_learner', 'fine_tune', 'train'):  # these hand out learners, which get the method `to_colorizer`
         from colorlab.export import add_to_colorizer
 

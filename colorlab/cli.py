@@ -43,7 +43,7 @@ from colorlab.cli_train import (
     option,
     train_command,
 )
-from .formats import MAX_PIXELS, BadInput
+from .formats import MAX_PIXELS, BadInput, missing_package
 
 # %% ../nbs/interfaces/109_cli.ipynb #64289c06
 app = typer.Typer(
@@ -236,6 +236,8 @@ def main():
     except BaseException as e:
         if not stopped and isinstance(e, (BadInput, OSError)):
             sys.exit(f'colorlab: {error_line(e)}')
+        if not stopped and isinstance(e, ModuleNotFoundError) and (line := missing_package(e, *sys.argv[1:2])):
+            sys.exit(f'colorlab: {line}')
         if not stopped:
             raise
         say('\nstopped; nothing is lost: the same command goes on (train wants --resume)', err=True)

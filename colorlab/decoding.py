@@ -10,6 +10,7 @@ __all__ = ['SRGB', 'SRGB_XY', 'P3_XY', 'BT2020_XY', 'CODED_PRIMARIES', 'CODED_EX
            'deep_png_samples', 'Picture', 'make_picture', 'decode_image', 'decode', 'is_upright_srgb']
 
 # %% ../nbs/foundations/23_decoding.ipynb #5caf9e00
+# long: one import a line
 import io
 import re
 from functools import lru_cache
@@ -19,7 +20,15 @@ from zlib import crc32
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
-from .formats import EXIF_ORIENTATION, MAX_PIXELS, BadInput, check_pixels, check_scans, identify_image
+from colorlab.formats import (
+    EXIF_ORIENTATION,
+    MAX_PIXELS,
+    BadInput,
+    check_pixels,
+    check_scans,
+    identify_image,
+    install_command,
+)
 from colorlab.tiff import (
     CHANNELS,
     CIE_LAB,
@@ -377,7 +386,7 @@ def decode(
         img = identify_image(io.BytesIO(data))
     except Image.UnidentifiedImageError:
         if HEIC.match(data) and 'HEIF' not in Image.OPEN:
-            raise BadInput('is HEIC: pip install "colorlab[heic]"') from None
+            raise BadInput(f'is HEIC: {install_command("heic")}') from None
         if JPEG_XL.match(data):
             raise BadInput('is JPEG XL, which is not read: convert it to PNG first') from None
         raise

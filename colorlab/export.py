@@ -29,6 +29,7 @@ from colorlab.backends import (
     weights_sha256,
 )
 from .colorizer import Colorizer, colorizer_from_backend
+from .formats import install_command
 from .images import BadInput, atomic_write, open_photo, sample_folder
 
 # %% ../nbs/extras/70_export.ipynb #da8409c6
@@ -123,7 +124,7 @@ def export_onnx(
 ) -> ColorDifference:  # between torch and ONNX
     "Write a model as ONNX, whole or not at all; `BadInput` if it would color otherwise than in torch."
     if not find_spec('onnx'):
-        raise BadInput('writing ONNX needs one package more: pip install onnx')
+        raise BadInput(f'writing ONNX needs onnx: {install_command("onnx")}')
     if Path(out).suffix != '.onnx':
         raise BadInput(f'{out}: give a file whose name ends in .onnx')
     path = find_model(name)

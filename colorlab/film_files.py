@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from .flicker import match, optical_flow
-from .formats import check_pixels, check_regular
+from .formats import check_pixels, check_regular, install_command
 from .images import BadInput, atomic_write, progress_bar
 
 # %% ../nbs/foundations/47_film_files.ipynb #94912264
@@ -32,7 +32,7 @@ def load_av():
     try:
         import av
     except ImportError:
-        raise BadInput('films need PyAV, the extra film: pip install "colorlab[film]"') from None
+        raise BadInput(f'films need PyAV: {install_command("film")}') from None
     return av
 
 

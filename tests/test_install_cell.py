@@ -31,7 +31,7 @@ def install(machine, **own):
 
 @needs_mounts
 def test_from_its_address_but_not_twice(machine):
-    assert install(machine) == (f'colorlab[perceptual] @ git+{settings()["git_url"]}', '', 0)
+    assert install(machine) == (f'colorlab[eval] @ git+{settings()["git_url"]}', '', 0)
     machine.path('/asked').unlink()
     assert install(machine) == (None, '', 0)
 
@@ -39,13 +39,13 @@ def test_from_its_address_but_not_twice(machine):
 @needs_mounts
 def test_from_a_wheel_beside_the_notebook(machine):
     (machine.path(machine.home) / 'colorlab-0.1.0-py3-none-any.whl').touch()
-    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-0.1.0-py3-none-any.whl[perceptual]', '', 0)
+    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-0.1.0-py3-none-any.whl[eval]', '', 0)
 
 
 @needs_mounts
 def test_from_a_zip_of_the_repository(machine):
     (machine.path(machine.home) / 'colorlab-main.zip').touch()
-    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-main.zip[perceptual]', '', 0)
+    assert install(machine, OFFLINE='1') == (f'{machine.home}/colorlab-main.zip[eval]', '', 0)
 
 
 @needs_mounts
@@ -55,7 +55,7 @@ def test_from_what_kaggle_has_unpacked(tmp_path):
         repository.mkdir(parents=True)
         (repository / 'setup.py').touch()
         asked, _, failed = install(machine, OFFLINE='1')
-        assert not failed and asked.endswith('/colorlab[perceptual]')
+        assert not failed and asked.endswith('/colorlab[eval]')
         assert not asked.startswith('/kaggle/input')  # pip would write there
 
 

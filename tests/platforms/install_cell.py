@@ -13,12 +13,12 @@ if not getattr(find_spec('colorlab'), 'origin', None):
     places += [place for deep in ('*/', '*/*/', '*/*/*/') for place in Path('/kaggle/input').glob(deep)]
     kinds = 'colorlab*.whl', 'colorlab*.zip', 'colorlab*/setup.py'
     found = [file.resolve() for kind in kinds for place in places for file in sorted(place.glob(kind))]
-    source = 'colorlab[perceptual] @ git+https://github.com/colorlab-course/colorlab'
+    source = 'colorlab[eval] @ git+https://github.com/colorlab-course/colorlab'
     if found:
         file = found[0]
         if file.name == 'setup.py':  # Kaggle unpacks a zip, into a folder that cannot be written
             file = copytree(file.parent, Path(mkdtemp()) / 'colorlab')
-        source = f'{file}[perceptual]'
+        source = f'{file}[eval]'
     pip = subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', source], capture_output=True, text=True)
     importlib.invalidate_caches()
     if not getattr(find_spec('colorlab'), 'origin', None):

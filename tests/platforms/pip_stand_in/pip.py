@@ -10,6 +10,6 @@ if __name__ == '__main__':
     if 'OFFLINE' in os.environ and 'https:' in source:
         sys.exit('WARNING: Retrying\nERROR: Could not resolve host: github.com')
     if not source.startswith('colorlab'):
-        assert Path(source.removesuffix('[perceptual]')).exists()
+        assert Path(source.removesuffix('[eval]')).exists()
     Path('/site/colorlab').mkdir(parents=True)
     Path('/site/colorlab/__init__.py').touch()

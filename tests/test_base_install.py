@@ -1,0 +1,120 @@
+"""The base install: it colors photos without torch, is small, and says which extra brings what it lacks."""
+
+import re
+import subprocess
+import sys
+import sysconfig
+from configparser import ConfigParser
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from conftest import root, sample
+from PIL import Image
+
+from colorlab.formats import EXTRAS
+
+MAX_MEGABYTES = 450  # of the packages; Python itself is not counted
+photo = min(sample.glob('scenes/*.jpg'))
+config = ConfigParser()
+config.read(root / 'settings.ini')
+cfg = config['DEFAULT']
+
+
+def plain(name):
+    "A distribution's name as pip compares it."
+    return re.sub(r'[-_.]+', '-', re.match(r'[\w.-]+', name)[0]).lower()
+
+
+def closure(requirements):
+    "The distributions that these requirements bring, and those that they bring in turn."
+    from packaging.requirements import Requirement
+
+    found, left = {}, [Requirement(r) for r in requirements]
+    while left:
+        wanted = left.pop()
+        if plain(wanted.name) in found:
+            continue
+        found[plain(wanted.name)] = here = distribution(wanted.name)
+        needs = [Requirement(r) for r in here.requires or []]
+        left += [
+            r for r in needs if not r.marker or any(r.marker.evaluate(dict(extra=e)) for e in wanted.extras or [''])
+        ]
+    return found
+
+
+@pytest.fixture(scope='module')
+def base(tmp_path_factory):
+    "A Python that sees what the base install brings, and nothing else; what that weighs, in megabytes."
+    folder = tmp_path_factory.mktemp('base')
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
+    site = next(folder.glob('lib/python*/site-packages'))
+    n_bytes = 0
+    for found in closure(cfg['requirements'].split()).values():
+        for file in found.files:
+            n_bytes += file.size or 0
+            top = Path(found.locate_file(file.parts[0]))
+            if file.parts[0] not in ('..', '__pycache__') and not (site / top.name).exists():
+                (site / top.name).symlink_to(top)
+    (site / 'colorlab.pth').write_text(str(root))
+    installed = Path(sysconfig.get_paths()['purelib'])
+    info = next(installed.glob('colorlab-*.dist-info'))
+    (site / info.name).symlink_to(info)
+    return folder / 'bin' / 'python', n_bytes / 1e6
+
+
+def run(python, *args, cwd):
+    return subprocess.run([python, *map(str, args)], cwd=cwd, capture_output=True, text=True)
+
+
+def test_it_is_small_and_without_torch(base, tmp_path):
+    python, megabytes = base
+    assert 100 < megabytes < MAX_MEGABYTES, f'{megabytes:.0f} MB'
+    assert 'No module named' in run(python, '-c', 'import torch', cwd=tmp_path).stderr
+
+
+def test_it_colors_as_the_full_install_does(base, tmp_path):
+    with_hint = 'colorize', photo, '--variants', '2', '--hint', '10,10,#c02020'
+    for python, out in ((base[0], 'base'), (sys.executable, 'full')):
+        done = run(python, '-m', 'colorlab', 'colorize', photo, '--out', out, '--uncertainty', cwd=tmp_path)
+        assert not done.returncode, done.stderr
+        done = run(python, '-m', 'colorlab', *with_hint, '--out', f'{out}-hint', cwd=tmp_path)
+        assert not done.returncode, done.stderr
+    files = sorted(p.relative_to(tmp_path / 'base') for p in (tmp_path / 'base').rglob('*.*'))
+    assert len(files) >= 2
+    assert all((tmp_path / 'base' / f).read_bytes() == (tmp_path / 'full' / f).read_bytes() for f in files)
+    assert len(list((tmp_path / 'base-hint').iterdir())) == len(list((tmp_path / 'full-hint').iterdir())) >= 2
+    said = run(base[0], '-m', 'colorlab', 'inspect', tmp_path / 'base' / photo.name, cwd=tmp_path)
+    assert 'colorized' in said.stdout
+
+
+@pytest.mark.parametrize(
+    'args, extra',
+    [
+        (['doctor', '.'], 'train'),
+        (['demo'], 'train'),
+        (['film', 'x.mp4', '--out', 'y.mp4'], 'film'),
+        (['export', 'lite', '--out', 'x.onnx'], 'onnx'),
+        (['colorize', 'photo.jpg', '--model', 'hf:owner/name'], 'hub'),
+        (['study', 'analyze', 'key.json'], 'study'),
+    ],
+    ids=lambda x: x if isinstance(x, str) else x[0],
+)
+def test_a_missing_extra_is_one_line_that_names_it(base, tmp_path, args, extra):
+    Image.open(photo).save(tmp_path / 'photo.jpg')
+    done = run(base[0], '-m', 'colorlab', *args, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and f'pip install "colorlab[{extra}] @ git+' in done.stderr
+
+
+def test_from_python_too(base, tmp_path):
+    done = run(base[0], '-c', 'from colorlab import train', cwd=tmp_path)
+    assert 'pip install "colorlab[train] @ git+' in done.stderr.splitlines()[-1]
+
+
+def test_every_extra_brings_the_packages_that_it_is_named_for():
+    brings = packages_distributions()
+    for extra, packages in EXTRAS.items():
+        asked = {plain(r) for r in cfg[f'{extra}_requirements'].split()}
+        assert {plain(brings[p][0]) for p in packages.split()} <= asked, extra
+        assert asked <= {plain(r) for r in cfg['all_requirements'].split()}, extra

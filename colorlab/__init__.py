@@ -13,7 +13,9 @@ def __getattr__(name):
     if name == '__version__':
         from importlib.metadata import version
 
-        return version('colorlab')
+        from colorlab.formats import DISTRIBUTION
+
+        return version(DISTRIBUTION)
     try:
         found = _lazy_attribute(name)
     except ModuleNotFoundError as e:

@@ -17,7 +17,6 @@ import signal
 import sys
 import warnings
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +58,9 @@ app = typer.Typer(
 def show_version(asked: bool):
     "Say which version this is, and end."
     if asked:
-        say(f'colorlab {version("colorlab")}')
+        from colorlab import __version__
+
+        say(f'colorlab {__version__}')
         raise typer.Exit
 
 

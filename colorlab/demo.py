@@ -16,7 +16,6 @@ import platform
 import shutil
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -307,7 +306,9 @@ def write_demo_report(
     for photo in photos:
         photo |= {kind: jpeg_data_uri(photo[kind]) for kind in ('gray', 'colored', 'truth')}
     values = demo_summary(scores)._asdict() | describe_training(folder)
-    about = dict(machine=machine_name(), version=version('colorlab'))
+    from colorlab import __version__
+
+    about = dict(machine=machine_name(), version=__version__)
     return write_page('demo.html', folder / 'report.html', photos=photos, **values, **about)
 
 # %% ../nbs/extras/78_demo.ipynb #e7d45622

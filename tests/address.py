@@ -1,6 +1,6 @@
-"""Write the repository's address wherever it stands, as settings.ini has it: `make address`, after a change of it.
+"""Write the repository's address and the name for pip wherever they stand, as settings.ini has them: `make address`.
 
-Notebooks, their list, README, CITATION.cff and pyproject.toml name it. The final notebooks also get their install cell
+Notebooks, their list, README, CITATION.cff and pyproject.toml name them. Final notebooks also get their install cell
 of `platforms`.
 """
 
@@ -21,8 +21,14 @@ def settings():
 
 
 def with_address(text: str, cfg=None) -> str:
-    "The same text with our address, or that of other settings, in place of any: pip's, a badge's, the project's."
+    "The same text with our address and name, or those of other settings, wherever others stand."
     cfg = cfg or settings()
+    for pip_name in (
+        r'(?<=["\'])[\w.-]+(?=(?:\[[\w,]+\])? @ git\+https://)',
+        r"(?<=DISTRIBUTION = ')[\w.-]+",
+        r'(?<=^\[project\]\nname = ")[\w.-]+',
+    ):
+        text = re.sub(pip_name, cfg['name'], text, flags=re.M)
     text = re.sub(rf'git\+https://github\.com/{NAME}(?=\\?["\'])', f'git+{cfg["git_url"]}', text)
     text = re.sub(
         rf'((?:^Repository = |^repository-code: )"https://github\.com/){NAME}(?=")',

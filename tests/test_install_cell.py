@@ -76,9 +76,13 @@ def test_every_final_notebook_has_this_cell(path):
 def test_one_place_for_the_address():
     "Everything that names it is as `make address` writes it; another address would go everywhere."
     assert not [path.name for path in files() if updated(path) != path.read_text()]
-    other = dict(user='somebody', repo='fork', branch='dev', git_url='https://github.com/somebody/fork')
+    other = dict(
+        name='colorlab-fork', user='somebody', repo='fork', branch='dev', git_url='https://github.com/somebody/fork'
+    )
     for path in files():
         text = with_address(updated(path), other)
         wanted = 'github.com/somebody/fork' if path.suffix != '.md' else 'github/somebody/fork/blob/dev/nbs/'
         assert wanted in text, path.name
+        if 'pip install' in text or path.name == 'pyproject.toml':
+            assert 'colorlab-fork' in text, path.name
         assert with_address(text) == updated(path)

@@ -6,10 +6,10 @@
 __all__ = ['PathsArgument', 'OUT_HELP', 'ColorizeOut', 'MODEL_HELP', 'ModelOption', 'VIVIDNESS_HELP', 'VividnessOption',
            'HINT_HELP', 'HintOption', 'VariantsOption', 'UNCERTAINTY_HELP', 'UncertaintyOption', 'UPSCALE_HELP',
            'UpscaleOption', 'STAMP_HELP', 'StampOption', 'SIDECAR_HELP', 'SidecarOption', 'MAX_PIXELS_HELP',
-           'MaxPixelsOption', 'FORCE_HELP', 'ForceOption', 'DryRunOption', 'JSON_HELP', 'LinesOption', 'JOBS_HELP',
-           'JobsOption', 'ARGUMENT_OPTIONS', 'STATUS_NOTES', 'InspectFiles', 'JsonOption', 'name_options', 'error_line',
-           'own_process', 'count_photos', 'report_results', 'planned_line', 'outcome_json', 'colorize_command',
-           'provenance_line', 'inspected_files', 'inspect_command']
+           'MaxPixelsOption', 'FORCE_HELP', 'ForceOption', 'DryRunOption', 'JSON_HELP', 'LinesOption', 'PAGE_HELP',
+           'PageOption', 'JOBS_HELP', 'JobsOption', 'ARGUMENT_OPTIONS', 'STATUS_NOTES', 'InspectFiles', 'JsonOption',
+           'name_options', 'error_line', 'own_process', 'count_photos', 'report_results', 'planned_line',
+           'outcome_json', 'write_page_of', 'colorize_command', 'provenance_line', 'inspected_files', 'inspect_command']
 
 # %% ../nbs/interfaces/102_cli_colorize.ipynb #5f962315
 import json
@@ -66,8 +66,16 @@ MaxPixelsOption = Annotated[int, option(help=MAX_PIXELS_HELP)]
 FORCE_HELP = 'Do again what is there already, and write over files that colorlab did not make.'
 ForceOption = Annotated[bool, option('--force', help=FORCE_HELP)]
 DryRunOption = Annotated[bool, option('--dry-run', help='Write nothing, and say what would become of each photo.')]
-JSON_HELP = 'For programs: a line for each photo, with file, result, status (colored, redone, there, failed) and more.'
+JSON_HELP = (
+    'For programs: a line for each photo, with file, result, status (colored, redone, there, failed) and more; '
+    'and one for the page.'
+)
 LinesOption = Annotated[bool, option('--json', help=JSON_HELP)]
+PAGE_HELP = (
+    'Write a page of all photos before and after, under a slider, into the folder of the results: '
+    'one file for any browser.'
+)
+PageOption = Annotated[bool, option('--page', help=PAGE_HELP)]
 JOBS_HELP = (
     'Photos at a time, each in a process of its own; by default as many as there are cores, if that is worth it.'
 )
@@ -157,6 +165,22 @@ def outcome_json(outcome, dry_run: bool) -> str:
         fields['error'] = name_options(outcome.error)
     return json.dumps(fields | dict(dry_run=True) if dry_run else fields)
 
+# %% ../nbs/interfaces/102_cli_colorize.ipynb #e6cd3478
+def write_page_of(
+    page: Path,
+    plan: dict,  # of `colorlab.colorize.plan_files`; photos stand in its order
+    outcomes: list,  # of `colorlab.colorize.Outcome`
+    as_json: bool,
+    **options,  # of `colorlab.before_after.write_before_after`
+):
+    "Write the page of before and after, and say where it lies."
+    from colorlab.before_after import write_before_after
+
+    order = {source: i for i, source in enumerate(plan)}
+    outcomes = sorted(outcomes, key=lambda outcome: order[outcome.source])
+    if write_before_after(outcomes, page, **options):
+        say(json.dumps(dict(page=str(page))) if as_json else f'look at {page}')
+
 # %% ../nbs/interfaces/102_cli_colorize.ipynb #f84bd215
 def colorize_command(
     # long: one option a line
@@ -175,6 +199,7 @@ def colorize_command(
     dry_run: DryRunOption = False,
     as_json: LinesOption = False,
     jobs: JobsOption = None,
+    page: PageOption = False,
 ):
     """Color photos at their full size, or larger with --upscale; otherwise their lightness stays as it is.
 
@@ -182,6 +207,7 @@ def colorize_command(
     What is there already is done again only where another model or other options are asked for.
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     """
+    from colorlab.before_after import check_page, page_path
     from colorlab.colorize import color_files, plan_files, torch_upscaler
     from colorlab.colorizer import Colorizer
     from colorlab.inputs import chroma_factor, parse_hint
@@ -189,6 +215,9 @@ def colorize_command(
     plan, hints = plan_files(paths, out), [parse_hint(h) for h in hint or []]  # before torch takes its time
     if hints and len(plan) != 1:
         raise BadInput(f'hints belong to one photo, and {len(plan)} are given: color that one alone')
+    page_file, outcomes = page_path(plan) if page and not dry_run else None, []
+    if page_file:
+        check_page(page_file)
     if vividness != 'accurate':
         vividness = chroma_factor(vividness)
     upscaler = None if upscale is None else torch_upscaler(upscale)
@@ -197,6 +226,7 @@ def colorize_command(
     files = dict(variants=variants, uncertainty=uncertainty, sidecar=sidecar, max_pixels=max_pixels)
 
     def tell(outcome):
+        outcomes.append(outcome)
         if as_json:
             say(outcome_json(outcome, dry_run))
         elif dry_run and not outcome.error:
@@ -210,6 +240,9 @@ def colorize_command(
         say(name_options(line), err=True)
     if not as_json:
         report_results(result, plan.places, dry_run)
+    if page_file:
+        with own_process():
+            write_page_of(page_file, plan, outcomes, as_json, variants=variants, max_pixels=max_pixels)
     if result.failed:
         raise typer.Exit(1)
 

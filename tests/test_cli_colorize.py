@@ -101,6 +101,25 @@ def test_inspect_takes_files_and_folders(album):
     assert [file.name for file in inspected_files([album / 'album'])] == ['a.png', 'clip.MOV', 'b.jpg']
 
 
+def test_one_page_of_before_and_after(album):
+    "It lies with the results, shows those of an earlier run too, and is written over only if it is ours."
+    colorlab('colorize', 'album', cwd=album)
+    (album / 'album' / 'letter.jpg').write_text('Dear photo')
+    page, said = album / 'album.colored' / 'before-after.html', album / 'photo.colored.jpg.html'
+    done = colorlab('colorize', 'album', '--page', cwd=album, check=False)
+    assert done.returncode == 1 and 'look at album.colored/before-after.html' in done.stdout
+    text = page.read_text()
+    assert text.count('type="range"') == 2 and text.count('<li>') == 1 and 'album/letter.jpg: cannot be read' in text
+    assert text.index('alt="a.png') < text.index('alt="b.jpg')
+    lines = colorlab('colorize', 'photo.jpg', '--variants', 2, '--page', '--json', cwd=album).stdout.splitlines()
+    assert json.loads(lines[-1]) == dict(page='photo.colored.jpg.html') and 'photo.jpg, variant 1' in said.read_text()
+    said.write_text('my own')
+    for options in ((), ('--force',)):
+        again = colorlab('colorize', 'photo.jpg', '--page', *options, cwd=album, check=False)
+        assert again.returncode == 1 and again.stderr.count('\n') == 1 and 'is no page of colorlab' in again.stderr
+    assert said.read_text() == 'my own' and not (album / 'photo.colored.jpg').exists()
+
+
 def test_exit_codes_version_and_completion(album):
     env = dict(os.environ, TERM='dumb', COLUMNS='200')
     assert colorlab('--version', cwd=album).stdout == f'colorlab {version("colorlab")}\n'

@@ -1,12 +1,13 @@
-"Pages of evaluate, compare and demo in a real browser: names of files and models execute nothing."
+"Pages of colorize, evaluate, compare and demo in a real browser: names of files and models execute nothing."
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from conftest import colorlab, sample
 from PIL import Image
-from test_study import browser  # noqa: F401
+from test_study import browser, picture_of_page  # noqa: F401
 
 from colorlab.images import jpeg_data_uri, write_page
 
@@ -79,3 +80,35 @@ def test_demo(browser, tmp_path):  # noqa: F811
     plan = SimpleNamespace(minutes=1.0, seconds=60.0, epochs=1)
     page = write_page('demo.html', tmp_path / 'page.html', photos=photos, plan=plan, **values)
     check_harmless(browser, page, HOSTILE)
+
+
+@pytest.mark.parametrize(('width', 'scheme'), [(1280, 'dark'), (390, 'light')])
+def test_before_and_after(browser, tmp_path, width, scheme):  # noqa: F811
+    "Opened from disk: names execute nothing and their links lead to the files; keys and a finger move the slider."
+    box = tmp_path / 'box'
+    box.mkdir()
+    for i, name in enumerate(HOSTILE):
+        Image.new('RGB', (320 + 80 * i, 240), 'gray').save(box / f'{name.replace("/", "")} #?%.jpg')
+    Image.new('L', (60, 200), 90).save(box / 'tall.png')
+    (box / f'{HOSTILE[0]}.png').write_text('Dear photo')
+    done = colorlab('colorize', box, '--page', check=False)
+    page = tmp_path / 'box.colored' / 'before-after.html'
+    assert done.returncode == 1 and page.exists(), done.stderr
+    check_harmless(browser, page, HOSTILE)
+    tab = browser.new_page(viewport=dict(width=width, height=800), color_scheme=scheme, has_touch=True)
+    tab.goto(page.as_uri())
+    assert tab.evaluate('document.documentElement.scrollWidth') <= width
+    dark = tab.evaluate('getComputedStyle(document.body).backgroundColor') == 'rgb(22, 25, 27)'
+    assert dark == (scheme == 'dark')
+    links = tab.eval_on_selector_all('figcaption a', 'all => all.map(a => decodeURIComponent(a.href))')
+    assert len(links) == 10 and all(Path(link.removeprefix('file://')).is_file() for link in links)
+    cut = "document.querySelector('.pair').style.getPropertyValue('--cut')"
+    tab.keyboard.press('Tab')
+    tab.keyboard.press('ArrowRight')
+    assert tab.evaluate(cut) == '51%'
+    area = tab.locator('.pair').first.bounding_box()
+    assert area['x'] + area['width'] <= width and area['height'] <= 800
+    tab.touchscreen.tap(area['x'] + 0.2 * area['width'], area['y'] + area['height'] / 2)
+    assert abs(float(tab.evaluate(cut).rstrip('%')) - 20) < 4
+    picture_of_page(tab, f'before-after-{width}')
+    tab.close()

@@ -50,7 +50,8 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'onnx': 'onnx',
     'heic': 'pillow_heif',
     'film': 'av cv2',
-    'study': 'pandas matplotlib starlette uvicorn',
+    'study': 'pandas matplotlib starlette uvicorn segno',
+    'log': 'tensorboard',
 }
 
 # %% ../nbs/foundations/20_formats.ipynb #a7d17219

@@ -6,10 +6,13 @@
 __all__ = ['study_commands', 'TruthFolder', 'ModelFolders', 'StudyFolder', 'Kind', 'Photos', 'Raters', 'MinEffect', 'Margin',
            'Power', 'Side', 'Cut', 'Checks', 'Secret', 'ConsentFile', 'Contact', 'Title', 'BuiltStudy', 'Host', 'Port',
            'Invited', 'Address', 'KeyFile', 'AnswerFiles', 'ReportPage', 'ServedStudy', 'CsvFile', 'AnswerPlace',
-           'RaterCode', 'given_options', 'say', 'parse_named_folders', 'study_build', 'study_serve', 'study_invite',
-           'study_analyze', 'study_export', 'study_forget']
+           'RaterCode', 'given_options', 'say', 'parse_named_folders', 'study_build', 'network_address', 'web_address',
+           'qr_code', 'say_address', 'study_serve', 'study_invite', 'study_analyze', 'study_export', 'study_forget']
 
 # %% ../nbs/interfaces/100_cli_study.ipynb #592d1de8
+import io
+import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -129,20 +132,66 @@ def study_build(
     planned = f'{key["plan"]["raters"]} raters are planned'
     say(f'{planned}; hand out {page}, or run {serve}; keep {out / "key.json"} to yourself')
 
+# %% ../nbs/interfaces/100_cli_study.ipynb #0afafd5e
+def network_address(
+    host: str,  # where a service listens
+) -> str | None:  # None if only this machine reaches it
+    "Under which address other machines in the same network find a service."
+    if host not in ('0.0.0.0', '::'):
+        return None if host in ('localhost', '::1') or host.startswith('127.') else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(('198.51.100.1', 9))  # an address for examples in books
+        except OSError:  # there is no network
+            return None
+        return asking.getsockname()[0]
+
+
+def web_address(host: str, port: int) -> str:
+    "What to type into a browser; an address of IPv6 stands in brackets."
+    return f'http://[{host}]:{port}/' if ':' in host else f'http://{host}:{port}/'
+
+# %% ../nbs/interfaces/100_cli_study.ipynb #763d6879
+def qr_code(address: str) -> str:
+    "A QR code in letters, two rows of squares in a line."
+    import segno
+
+    out = io.StringIO()
+    segno.make(address, micro=False).terminal(out, border=2, compact=True)
+    return out.getvalue()
+
+# %% ../nbs/interfaces/100_cli_study.ipynb #b17c4cb6
+def say_address(
+    host: str,
+    port: int,
+    by_invitation: bool = False,
+):
+    "Print where a service is found, and a QR code of the address if phones in the same network can reach it."
+    found = network_address(host)
+    say(f'the study is at {web_address(found or "127.0.0.1", port)}; Ctrl-C ends the service')
+    if by_invitation:
+        say('it is by invitation: hand out the links in invitations.txt, which admit one rater each')
+    elif not found:
+        say('only this machine reaches it; --host 0.0.0.0 lets in phones and others in the same network')
+    elif sys.stdout.encoding.lower().startswith('utf'):
+        say(qr_code(web_address(found, port)))
+
 # %% ../nbs/interfaces/100_cli_study.ipynb #eade668c
 BuiltStudy = Annotated[Path, typer.Argument(help='A study, as build makes it.')]
-Host = Annotated[str | None, typer.Option(help='0.0.0.0 lets other machines in; put a server with HTTPS before it.')]
-Port = Annotated[int | None, typer.Option(help='By default 8000.')]
+Host = Annotated[str, typer.Option(help='0.0.0.0 lets other machines in; put a server with HTTPS before it.')]
+Port = Annotated[int, typer.Option(help='Under which the service is found.')]
 
 
 @study_commands.command('serve')
-def study_serve(folder: BuiltStudy, host: Host = None, port: Port = None):
+def study_serve(folder: BuiltStudy, host: Host = '127.0.0.1', port: Port = 8000):
     """Hold the study as a small web service; answers go to FOLDER/answers.sqlite."""
-    from colorlab.survey_server import serve_study
+    from colorlab.survey_server import read_design, read_invitations, serve_study
 
-    serve_study(folder, **given_options(host=host, port=port))
+    read_design(folder)  # says what is wrong before an address is given
+    say_address(host, port, by_invitation=read_invitations(folder) is not None)
+    serve_study(folder, host, port)
 
-
+# %% ../nbs/interfaces/100_cli_study.ipynb #6ed68c73
 Invited = Annotated[int, typer.Argument(help='How many more raters to invite.')]
 Address = Annotated[str, typer.Option(help='Where raters find the service, such as https://study.example.org.')]
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from fastcore.basics import patch
 
+from .formats import missing_package
 from .images import BadInput, atomic_write
 
 # %% ../nbs/extras/74_survey_server.ipynb #d3758e18
@@ -441,8 +442,8 @@ def serve_study(
     "Run the service until Ctrl-C. It writes no log of who came. `BadInput` if its packages are missing."
     try:
         import uvicorn
-    except ImportError:
-        raise BadInput('the service needs two more packages: pip install "colorlab[study]"') from None
+    except ModuleNotFoundError as e:
+        raise missing_package(e, 'study') from None
     quiet = dict(access_log=False, log_level='error', server_header=False)
     limits = dict(http=timed_http(), limit_concurrency=800, timeout_graceful_shutdown=5)
     uvicorn.run(study_service(folder), host=host, port=port, **quiet, **limits)

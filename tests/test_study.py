@@ -15,12 +15,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import colorlab, root
+from conftest import Running, colorlab, root
 from PIL import Image
 from scipy import stats
 
 from colorlab.analysis import analyze_table, holm, summary_paragraph, verdict
 from colorlab.answers import analyze, read_answers, read_key
+from colorlab.cli_study import network_address, qr_code
 from colorlab.crossed import mean_design
 from colorlab.images import BadInput
 from colorlab.sentences import format_ps
@@ -173,6 +174,29 @@ def test_the_service_in_a_browser_dies_and_comes_back(browser, tmp_path):
         assert sqlite3.connect(folder / 'answers.sqlite').execute('select count(*) from answers').fetchone() == (0,)
     finally:
         process.kill()
+
+
+def is_open(host, port):
+    "Whether somebody listens there."
+    with socket.socket() as asking:
+        return not asking.connect_ex((host, port))
+
+
+def test_serve_prints_an_address_that_phones_reach(tmp_path):
+    "On every network: the address under which it is found, and its QR code. On this machine only: a line instead."
+    small_study(tmp_path, photos=3, raters=4)
+    found, port = network_address('0.0.0.0') or '127.0.0.1', free_port()
+    for host, here in (('127.0.0.1', '127.0.0.1'), ('0.0.0.0', found)):
+        serving = Running('study', 'serve', tmp_path / 'study', '--host', host, '--port', port)
+        serving.wait_for(lambda: is_open(here, port))
+        said = serving.end(signal.SIGINT).stdout
+        assert said.startswith(f'the study is at http://{here}:{port}/; Ctrl-C')
+        alone = here == '127.0.0.1'
+        assert alone == ('--host 0.0.0.0 lets in phones' in said) and alone != (
+            qr_code(f'http://{here}:{port}/') in said
+        )
+    serving = Running('study', 'serve', tmp_path, '--port', port).end()
+    assert serving.returncode == 1 and not serving.stdout and 'is not a study' in serving.stderr
 
 
 def test_thirty_raters_and_a_kill(tmp_path):

@@ -1,6 +1,6 @@
 """The table of the course: the network of each lesson, trained alike on the sample's photos.
 
-python benchmarks/course.py FOLDER          # about half an hour on one core; interrupted, it goes on
+python benchmarks/course.py FOLDER          # about 35 minutes on one core; interrupted, it goes on
 Writes colorlab/assets/course.csv (a row a method and test photo) and course.jpg (six test photos, a row a method).
 """
 
@@ -17,14 +17,18 @@ from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.lab import SPACES
 from colorlab.model_files import load_model
+from colorlab.presets import REPORT_GENERATORS, ReportGenerator
 from colorlab.scoring import to_bytes
 from colorlab.tournament import Budget, System, plan_stages
 from colorlab.tournament_scores import baseline_scores, predict_rgb, read_scores, system_scores, test_sets
 
 SIZE, SECONDS, SEED = 128, 300, 1
+KOALA, SMALL = 'colorlab.koala:Koala', dict(nf=16, norm=True)  # a quarter of the channels, with batch normalization
+REPORT_GENERATORS['small-koala'] = ReportGenerator('', KOALA, SMALL, init='colorlab.koala:lite0_classifier')
 METHODS = {
     'CNN': System('cnn', 'none'),
     'Koala': System('koala', 'none'),
+    'small Koala': System('small-koala', 'none'),
     'U-Net': System('unet', 'none'),
     'pretrained U-Net': System('lite0-unet', 'none'),
     'Lab GAN': System('lite0-unet', 'deep-cnn'),

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'SquareOption', 'BrowserOption', 'FilmArgument',
-           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'ExportModel', 'ExportOut', 'show_version', 'main_options',
-           'demo_command', 'open_page', 'film_command', 'export_command', 'quiet_libraries', 'stop_on_interrupt',
-           'main']
+           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'HOST_HELP', 'AppHost', 'AppPort', 'MegapixelsOption',
+           'FilesOption', 'OpenOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version', 'main_options',
+           'demo_command', 'open_page', 'film_command', 'app_command', 'export_command', 'quiet_libraries',
+           'stop_on_interrupt', 'main']
 
 # %% ../nbs/interfaces/109_cli.ipynb #0457e745
 # long: one import a line
@@ -188,10 +189,10 @@ ExportOut = Annotated[Path, option(help='The .onnx file to make.')]
 
 
 @app.command('export')
-def export_command(model: ExportModel, out: ExportOut):
+def export_command(model: ExportModel, out: ExportOut, pixels: PixelsOption = False):
     """Write a model as ONNX, for `colorlab colorize --model FILE.onnx` and whatever else reads that.
 
-    Nothing is written unless it colors as in torch.
+    Nothing is written unless it colors as in torch; with --pixels, as `colorlab colorize` does.
     """
     from colorlab.export import export_onnx
 
@@ -223,6 +224,10 @@ def quiet_libraries():
 # %% ../nbs/interfaces/109_cli.ipynb #376339bb
 def stop_on_interrupt(stopped: list, *_):
     "Ctrl-C: note it, for a library in whose middle it comes may make another error of it; then end in order."
+PixelsOption = Annotated[
+    bool,
+    option('--pixels', help='The whole colorizer as one graph, from 8-bit pixels to 8-bit pixels, for any language.'),
+]
     stopped.append(True)
     sys.exit(130)
 
@@ -231,6 +236,12 @@ def main():
     "The command `colorlab`."
     quiet_libraries()
     stopped = []
+    if pixels:
+        from colorlab.onnx_pipeline import export_pixels
+
+        mean, largest = export_pixels(model, out)
+        say(f'{out}: its pixels differ from those of colorlab by {mean:.1g} in the mean and {largest} at most (of 255)')
+        return
     signal.signal(signal.SIGINT, partial(stop_on_interrupt, stopped))
     try:
         app(prog_name='colorlab')

@@ -47,7 +47,7 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'train': 'torch torchvision fastai timm safetensors huggingface_hub pandas skimage cv2 simplejpeg matplotlib '
     'platformdirs',
     'eval': 'torchmetrics torch_fidelity stlpips_pytorch',
-    'onnx': 'onnx',
+    'onnx': 'onnx onnxscript',
     'heic': 'pillow_heif',
     'film': 'av cv2',
     'study': 'pandas matplotlib starlette uvicorn segno',

@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'SquareOption', 'BrowserOption', 'FilmArgument',
-           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'HOST_HELP', 'AppHost', 'AppPort', 'MegapixelsOption',
-           'FilesOption', 'OpenOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version', 'main_options',
-           'demo_command', 'open_page', 'film_command', 'app_command', 'export_command', 'quiet_libraries',
+           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version',
+           'main_options', 'demo_command', 'open_page', 'film_command', 'export_command', 'quiet_libraries',
            'stop_on_interrupt', 'main']
 
 # %% ../nbs/interfaces/109_cli.ipynb #0457e745

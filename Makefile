@@ -29,6 +29,7 @@ slides: .venv/dev  # slides of the four labs, in slides/
 docs: .venv/docs  # the site, docs/_build/html/index.html, from the saved outputs; a warning is an error
 	@.venv/bin/python -W ignore docs/prepare.py
 	@.venv/bin/sphinx-build -q -W --keep-going -j auto -c docs docs/_build/source docs/_build/html
+	@.venv/bin/python -W ignore docs/build_page.py
 	@echo "open docs/_build/html/index.html"
 
 address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml

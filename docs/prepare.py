@@ -214,6 +214,8 @@ def front_page() -> str:
     "The first page, with what settings.ini says in place of {names}."
     path = root / 'docs' / 'index.md'
     text = re.sub(r'\{(\w+)\}', lambda m: cfg.get(m[1], m[0]), path.read_text(encoding='utf-8'))
+    if not shutil.which('npm'):  # see build_page.py
+        text = re.sub(r'<a href="page/.*?</a> · ', '', text)
     return for_site(text, path)
 
 

@@ -36,6 +36,8 @@ def with_address(text: str, cfg=None) -> str:
         text,
         flags=re.M,
     )
+    site = f'https://{cfg["user"]}.github.io/{cfg["repo"]}'
+    text = re.sub(r'https://[\w-]+\.github\.io/[\w.-]+(?=/page/)', site, text)
     badge = rf'(?<=colab\.research\.google\.com/github/){NAME}/blob/[\w.-]+(?=/)'
     return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}', text)
 

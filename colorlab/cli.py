@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'SquareOption', 'BrowserOption', 'FilmArgument',
-           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version',
-           'main_options', 'demo_command', 'open_page', 'film_command', 'export_command', 'quiet_libraries',
+           'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'HOST_HELP', 'AppHost', 'AppPort', 'MegapixelsOption',
+           'FilesOption', 'OpenOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version', 'main_options',
+           'demo_command', 'open_page', 'film_command', 'app_command', 'export_command', 'quiet_libraries',
            'stop_on_interrupt', 'main']
 
 # %% ../nbs/interfaces/109_cli.ipynb #0457e745
@@ -179,12 +180,54 @@ def film_command(
     if result.broken:
         raise typer.Exit(1)
 
+# %% ../nbs/interfaces/109_cli.ipynb #a7c1e501
+# options of `app`
+HOST_HELP = 'The address to listen on; 0.0.0.0 lets in everybody who can reach this machine.'
+AppHost = Annotated[str, option('--host', help=HOST_HELP)]
+AppPort = Annotated[int | None, option('--port', help='By default the first free one from 7860.')]
+MegapixelsOption = Annotated[float, option('--max-megapixels', help='Photos with more are refused.')]
+FilesOption = Annotated[int, option('--max-files', help='How many photos one visitor may bring.')]
+OpenOption = Annotated[bool, option('--open/--no-browser', help='Open the page in the browser.')]
+
+# %% ../nbs/interfaces/109_cli.ipynb #a7c1e502
+@app.command('app')
+def app_command(
+    # long: one option a line
+    host: AppHost = '127.0.0.1',
+    port: AppPort = None,
+    model: ModelOption = 'lite',
+    max_megapixels: MegapixelsOption = 100.0,
+    max_files: FilesOption = 100,
+    browser: OpenOption = True,
+):
+    """Open a page for a shoebox of photos: drop them, compare, say colors, choose, and take them home.
+
+    The page runs on this machine and asks no other. Ctrl-C ends it, and deletes what visitors left.
+    Needs the extra app (Gradio).
+    """
+    from colorlab.app import serve_app
+
+    def tell(address):
+        say(f'the page is at {address} (Ctrl-C ends it)')
+        if browser:
+            open_page(address)
+
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    limits = dict(max_megapixels=max_megapixels, max_files=max_files)
+    with own_process():
+        serve_app(tell, host=host, port=port, model=model, **limits)
+
 # %% ../nbs/interfaces/109_cli.ipynb #6f9094ad
 ExportModel = Annotated[
     str,
     argument(help='A run, a .safetensors file, or the name of a shipped model, such as lite.'),
 ]
 ExportOut = Annotated[Path, option(help='The .onnx file to make.')]
+PixelsOption = Annotated[
+    bool,
+    option('--pixels', help='The whole colorizer as one graph, from 8-bit pixels to 8-bit pixels, for any language.'),
+]
 
 
 @app.command('export')
@@ -193,6 +236,12 @@ def export_command(model: ExportModel, out: ExportOut, pixels: PixelsOption = Fa
 
     Nothing is written unless it colors as in torch; with --pixels, as `colorlab colorize` does.
     """
+    if pixels:
+        from colorlab.onnx_pipeline import export_pixels
+
+        mean, largest = export_pixels(model, out)
+        say(f'{out}: its pixels differ from those of colorlab by {mean:.1g} in the mean and {largest} at most (of 255)')
+        return
     from colorlab.export import export_onnx
 
     mean, largest = export_onnx(model, out)
@@ -223,10 +272,6 @@ def quiet_libraries():
 # %% ../nbs/interfaces/109_cli.ipynb #376339bb
 def stop_on_interrupt(stopped: list, *_):
     "Ctrl-C: note it, for a library in whose middle it comes may make another error of it; then end in order."
-PixelsOption = Annotated[
-    bool,
-    option('--pixels', help='The whole colorizer as one graph, from 8-bit pixels to 8-bit pixels, for any language.'),
-]
     stopped.append(True)
     sys.exit(130)
 
@@ -235,12 +280,6 @@ def main():
     "The command `colorlab`."
     quiet_libraries()
     stopped = []
-    if pixels:
-        from colorlab.onnx_pipeline import export_pixels
-
-        mean, largest = export_pixels(model, out)
-        say(f'{out}: its pixels differ from those of colorlab by {mean:.1g} in the mean and {largest} at most (of 255)')
-        return
     signal.signal(signal.SIGINT, partial(stop_on_interrupt, stopped))
     try:
         app(prog_name='colorlab')

@@ -50,6 +50,7 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'onnx': 'onnx onnxscript',
     'heic': 'pillow_heif',
     'film': 'av cv2',
+    'app': 'gradio',
     'study': 'pandas matplotlib starlette uvicorn segno',
     'log': 'tensorboard',
 }

@@ -8,13 +8,14 @@ __all__ = ['option', 'argument', 'SIZE_HELP', 'SizeOption', 'PrecisionOption', '
            'TrainOption', 'ValOption', 'TestOption', 'PresetOption', 'ArchOption', 'DiscOption', 'GanOption', 'L1_HELP',
            'L1WeightOption', 'WARM_HELP', 'WarmStartOption', 'FREEZE_HELP', 'FreezeOption', 'SPACE_HELP', 'SpaceOption',
            'BatchOption', 'PassesOption', 'LrOption', 'ScheduleOption', 'LossOption', 'VflipOption', 'MarginOption',
-           'SeedOption', 'ResumeOption', 'LIST_HELP', 'ListOption', 'KEPT_SETTINGS', 'METHODS_HELP', 'MethodsArgument',
-           'TRUTH_HELP', 'TruthOption', 'EvaluateOut', 'SHORT_HELP', 'ShortSideOption', 'SquashOption',
-           'PerceptualOption', 'SameVividnessOption', 'SPLIT_HELP', 'SplitOption', 'LimitOption', 'COMPARE_DATA_HELP',
-           'CompareData', 'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption', 'AmountOption',
-           'START_HELP', 'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption', 'PhotosSeenOption',
-           'SeedsOption', 'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData', 'DoctorOut',
-           'DoctorListing', 'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings', 'pretrained_name',
+           'SeedOption', 'RESUME_HELP', 'ResumeOption', 'LOG_HELP', 'LogOption', 'LIST_HELP', 'ListOption',
+           'KEPT_SETTINGS', 'METHODS_HELP', 'MethodsArgument', 'TRUTH_HELP', 'TruthOption', 'EvaluateOut', 'SHORT_HELP',
+           'ShortSideOption', 'SQUASH_HELP', 'SquashOption', 'PERCEPTUAL_HELP', 'PerceptualOption',
+           'SameVividnessOption', 'SPLIT_HELP', 'SplitOption', 'LimitOption', 'COMPARE_DATA_HELP', 'CompareData',
+           'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption', 'AmountOption', 'START_HELP',
+           'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption', 'PhotosSeenOption', 'SeedsOption',
+           'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData', 'DoctorOut', 'DoctorListing',
+           'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings', 'pretrained_name',
            'training_settings', 'run_training', 'train_command', 'evaluate_command', 'parse_parts', 'compare_command',
            'doctor_command']
 
@@ -92,10 +93,10 @@ MarginOption = Annotated[
     option(help='Short side of a training photo, in crops: more varies them more.'),
 ]
 SeedOption = Annotated[int | None, option(help='Decides weights, split and order of the photos.')]
-ResumeOption = Annotated[
-    bool,
-    option('--resume', help='Go on with the run in OUT; other options may be left out.'),
-]
+RESUME_HELP = 'Go on with the run in OUT; other options may be left out.'
+ResumeOption = Annotated[bool, option('--resume', help=RESUME_HELP)]
+LOG_HELP = 'tensorboard or trackio: send the curves there as well, while it trains.'
+LogOption = Annotated[str | None, option(help=LOG_HELP)]
 LIST_HELP = 'Print every preset, network, generator and discriminator, with its row of the reports.'
 ListOption = Annotated[bool, option('--list', help=LIST_HELP)]
 
@@ -179,13 +180,13 @@ def training_settings(
     return fit_photos(settings, changes)
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #f1dd72f1
-def run_training(out: Path, resume: bool, device: str | None, settings: dict):
+def run_training(out: Path, settings: dict, **options):
     "Train, and say where the model is."
     from colorlab.callbacks import tune_malloc
     from colorlab.training import train
 
     tune_malloc()
-    train(out, resume=resume, device=device, **settings)
+    train(out, **options, **settings)
     say(f'the model is in {out / "model.safetensors"}, its history in {out / "history.csv"}')
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #9ade95f0
@@ -218,6 +219,7 @@ def train_command(
     seed: SeedOption = None,
     resume: ResumeOption = False,
     device: DeviceOption = None,
+    log: LogOption = None,
     list_: ListOption = False,
 ):
     """Train a network on a folder of photos.
@@ -250,7 +252,7 @@ def train_command(
         pretrained = pretrained_name(settings['arch'])
         if pretrained:
             say(f'{settings["arch"]} begins with random weights, --arch {pretrained} with pretrained ones')
-    run_training(out, resume, device, settings)
+    run_training(out, settings, resume=resume, device=device, log=log)
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #936618f9
 # options of `evaluate`
@@ -263,14 +265,10 @@ TruthOption = Annotated[str, option(help=TRUTH_HELP)]
 EvaluateOut = Annotated[Path, option(help='Folder for scores.csv, summary.json and report.html.')]
 SHORT_HELP = 'Shorter side of the photos, cut square; 0 keeps them as they are.'
 ShortSideOption = Annotated[int, option(help=SHORT_HELP)]
-SquashOption = Annotated[
-    bool,
-    option('--squash', help='Squash photos to a square, only to repeat the reports.'),
-]
-PerceptualOption = Annotated[
-    bool,
-    option(help='Use networks as metrics too, where their weights are available.'),
-]
+SQUASH_HELP = 'Squash photos to a square, only to repeat the reports.'
+SquashOption = Annotated[bool, option('--squash', help=SQUASH_HELP)]
+PERCEPTUAL_HELP = 'Use networks as metrics too, where their weights are available.'
+PerceptualOption = Annotated[bool, option(help=PERCEPTUAL_HELP)]
 SameVividnessOption = Annotated[str, option(help='As in `colorlab colorize`, for all models.')]
 SPLIT_HELP = 'A CSV list that splits the photos, as `colorlab doctor` writes it.'
 SplitOption = Annotated[Path | None, option(help=SPLIT_HELP)]

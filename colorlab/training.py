@@ -39,7 +39,7 @@ from .data import Manifest, make_manifest
 from .datasets import dataset_folder
 from .images import BadInput, atomic_write, progress_bar
 from .lab import SPACES
-from .learner import check_shapes, choose_loss, network_learner, space_args
+from .learner import LogCurves, check_shapes, choose_loss, network_learner, space_args
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
 from .model_files import CALLBACKS, create_model, instantiate, load_weights, resolve, resolve_function
@@ -429,12 +429,14 @@ def train(
     checkpoint_seconds: float = 15.0,  # least distance between two checkpoints
     classes=(),  # your own networks and callbacks, which the settings may name
     cbs=(),  # callbacks that no setting names; they take no part in checkpoints
+    log: str = None,  # tensorboard or trackio: the curves there as well, see `LogCurves`
     **wanted,  # see `Settings`
 ) -> Learner:  # its model is trained; everything else is in the folder
     "Train a network, or go on where it stopped. `BadInput` with what to do, if it cannot."
     # long: the arguments, one a line
     run = Run(folder)
     device = check_device(device or default_device())
+    cbs = [*cbs, LogCurves(log, run.folder)] if log else cbs
     if resume:
         settings = resumed_settings(run.settings(), wanted, classes)
     else:

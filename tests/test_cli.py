@@ -160,7 +160,7 @@ def planned(monkeypatch):
     from colorlab import cli_train
 
     settings = []
-    monkeypatch.setattr(cli_train, 'run_training', lambda out, resume, device, made: settings.append(made))
+    monkeypatch.setattr(cli_train, 'run_training', lambda out, made, **_: settings.append(made))
     return settings
 
 

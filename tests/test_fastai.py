@@ -1,12 +1,19 @@
-"""colorlab's loaders are fastai's: whatever a stock `Learner` does with loaders, it does with these."""
+"""colorlab's loaders are fastai's: whatever a stock `Learner` does with loaders, it does with these.
+
+And colorlab's learner is one: fastai's callbacks work in it.
+"""
 
 import random
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import colorlab
+from fastai.callback.core import Callback
+from fastai.callback.tracker import EarlyStoppingCallback, SaveModelCallback
 from fastai.data.core import DataLoader, DataLoaders
 from fastai.interpret import Interpretation
 from fastai.learner import Learner, load_learner
@@ -18,7 +25,9 @@ from colorlab.batches import ColorPair, PhotoDataset
 from colorlab.data import make_manifest
 from colorlab.images import BadInput
 from colorlab.lab import LAB, RGB, SPACES
+from colorlab.learner import network_learner
 from colorlab.loaders import photo_loaders
+from colorlab.training import train
 
 matplotlib.use('Agg')
 import fastai.callback.all  # noqa: E402, F401  lr_find and the other callbacks
@@ -240,3 +249,69 @@ def test_weights_of_zero_are_refused(dls):
 def test_a_data_set_of_ones_own(dls):
     empty = dls.train_ds.new_empty()
     assert isinstance(empty, PhotoDataset) and len(empty) == 0 and list(dls.valid.new(empty)) == []
+
+
+@pytest.fixture
+def color(dls, tmp_path):
+    "Our learner, of the smallest network that learns."
+    learn = network_learner(dls, nn.Conv2d(1, 2, 3, padding=1), lr=0.05, path=tmp_path)
+    learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])
+    return learn
+
+
+def scalars(folder):
+    "What TensorBoard reads there: name -> (step, value) of each point."
+    events = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator', reason='no tensorboard here')
+    read = events.EventAccumulator(str(folder)).Reload()
+    return {name: [(e.step, e.value) for e in read.Scalars(name)] for name in read.Tags()['scalars']}
+
+
+def test_fastais_tensorboard_callback(color, tmp_path):
+    pytest.importorskip('tensorboard', reason='TensorBoard is not installed: pip install tensorboard')
+    from fastai.callback.tensorboard import TensorBoardCallback
+
+    color.fit(2, cbs=TensorBoardCallback(tmp_path / 'tb', trace_model=False, log_preds=False))
+    found = scalars(tmp_path / 'tb')
+    assert {step for step, _ in found['train_loss']} == {*range(1, 9)}  # two epochs of four batches
+    last = dict(zip(color.recorder.metric_names[1:], color.recorder.values[-1]))
+    assert found['psnr'][-1][1] == pytest.approx(last['psnr'], rel=1e-5)
+
+
+def test_fastais_save_model_callback_brings_the_best_epoch_back(color):
+    "The third epoch destroys what was learned; afterwards the model is that of the best epoch."
+
+    class Destroy(Callback):
+        def before_epoch(self):
+            if self.epoch == 2:
+                self.opt.set_hyper('lr', 100.0)
+
+    color.fit(3, cbs=[Destroy(), SaveModelCallback(monitor='psnr', fname='best')])
+    values = color.recorder.values
+    psnr = [row[color.recorder.metric_names[1:].index('psnr')] for row in values]
+    assert np.argmax(psnr) < 2 and psnr[2] < max(psnr) - 3 and (color.path / 'models' / 'best.pth').exists()
+    with color.no_logging():
+        assert color.validate()[1] == pytest.approx(max(psnr), abs=1e-3)
+
+
+def test_fastais_early_stopping_callback(color):
+    with color.no_logging():
+        color.fit(20, lr=0.0, cbs=EarlyStoppingCallback(monitor='ab_rmse', comp=np.less, patience=2))
+    assert len(color.recorder.values) == 3  # nothing gets better, so two epochs after the first it ends
+
+
+def test_curves_go_on_where_the_run_does(photos, tmp_path):
+    "`train(log=...)`: the rows of history.csv; a resumed run adds its own to them."
+    pytest.importorskip('tensorboard', reason='TensorBoard is not installed: pip install tensorboard')
+    run, how = tmp_path / 'run', dict(log='tensorboard', progress=False)
+    small = dict(arch='autoencoder', args=dict(nf=4), data=str(photos), size=32, bs=8, schedule='constant')
+    train(run, epochs=2, **how, **small)
+    train(run, resume=True, epochs=3, **how)
+    history = pd.read_csv(run / 'history.csv')
+    points = scalars(run / 'tensorboard')['psnr']
+    assert [step for step, _ in points] == [1, 2, 3]
+    assert [value for _, value in points] == pytest.approx(list(history.psnr), rel=1e-5)
+
+
+def test_an_unknown_log_is_one_line_before_anything_is_made(photos, tmp_path):
+    done = colorlab('train', '--data', photos, '--out', tmp_path / 'run', '--log', 'paper', check=False)
+    assert done.returncode == 1 and 'tensorboard or trackio' in done.stderr and not (tmp_path / 'run').exists()

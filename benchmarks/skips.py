@@ -47,8 +47,8 @@ class SmallUNet(nn.Module):
         return self.last(x).tanh()
 
 
-def load(files):
-    photos = [open_photo(sample_folder() / file).resize((SIZE, SIZE)) for file in files]
+def load(files, size=SIZE):
+    photos = [open_photo(sample_folder() / file).resize((size, size)) for file in files]
     return LAB.split(torch.stack([torch.tensor(img_to_rgb(photo)) for photo in photos]))
 
 
@@ -72,9 +72,14 @@ def color_change(ab):
     return AB_MAX * ((below - here).square() + (right - here).square()).sum(1).sqrt()
 
 
+def edges(ab):
+    "The tenth of each photo's pixels where its color changes most: booleans, (N, H − 1, W − 1)."
+    changes = color_change(ab)
+    return changes >= changes.flatten(1).quantile(0.9, dim=1)[:, None, None]
+
+
 def measure(x, y, pred):
-    changes = color_change(y)
-    edge = changes >= changes.flatten(1).quantile(0.9, dim=1)[:, None, None]
+    edge = edges(y)
     error = AB_MAX * (pred - y).abs().mean(1)[:, :-1, :-1]
     change = color_change(pred)
     psnr = score(LAB.merge(x, pred), LAB.merge(x, y)).psnr.mean()
@@ -88,7 +93,8 @@ def main():
     train, (x, y) = load(manifest.subset('train').file), load(manifest.subset('val').file)
     mean = train[1].mean((0, 2, 3), keepdim=True).expand_as(y)
     blurred = F.interpolate(F.avg_pool2d(y, 8), scale_factor=8, mode='bilinear')
-    rows = {'mean color': measure(x, y, mean), 'true colors at an eighth': measure(x, y, blurred)}
+    rows = {'truth': measure(x, y, y), 'mean color': measure(x, y, mean)}
+    rows['true colors at an eighth'] = measure(x, y, blurred)
     for seed in SEEDS:
         for name, widths in WIDTHS.items():
             torch.manual_seed(seed)

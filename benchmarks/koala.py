@@ -1,6 +1,6 @@
 """What the classifier is worth to a small Koala, for lesson koala: the table's again, with its control and more seeds.
 
-python benchmarks/koala.py FOLDER           # after course.py with this FOLDER; 25 minutes on one core
+python benchmarks/koala.py FOLDER           # after course.py with this FOLDER; a quarter of an hour on one core
 Writes colorlab/assets/koala.csv: a row a network, seed and test photo. Each trains for 300 seconds, as in course.py.
 """
 
@@ -15,7 +15,7 @@ from colorlab.presets import REPORT_GENERATORS, ReportGenerator
 from colorlab.tournament import Budget, System
 from colorlab.tournament_scores import read_scores, system_scores
 
-SEEDS = 1, 2, 3
+SEEDS = 1, 2
 REPORT_GENERATORS['control-koala'] = ReportGenerator('', KOALA, SMALL)  # its classifier keeps its random weights
 NETWORKS = {'pretrained': METHODS['small Koala'], 'random': System('control-koala', 'none')}
 

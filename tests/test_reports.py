@@ -17,7 +17,7 @@ TEST = re.compile(r'`(test_\w+\.py)::(\w+)`')
 CELL = re.compile(r"(asserts in|look at) notebook (\d\d), cell '(.+?)'(?=; |$)")
 CHECK = re.compile(r'\bassert\b|\btest_(eq|close)\(|ExceptionExpected')
 rooms = ('.', 'foundations', 'extras', 'interfaces', 'train')
-notebooks = {path.stem[:2]: path for room in rooms for path in (root / 'nbs' / room).glob('[0-9]*.ipynb')}
+notebooks = {path.stem.split('_')[0]: path for room in rooms for path in (root / 'nbs' / room).glob('[0-9]*.ipynb')}
 
 
 def sections(path):

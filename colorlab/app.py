@@ -327,9 +327,10 @@ def photo_tab(visits: Visits):
     drop.upload(visits.take_photos, drop, shown, **color).then(lambda: None, None, drop, queue=False)
     for name, change in STAGE_EVENTS.items():
         getattr(stage, name)(on_stage(visits, change), None, stage, **color)
-    for control, event, name in ((vividness, 'release', 'vividness'), (accurate, 'input', 'accurate')):
-        getattr(control, event)(on_control(visits, partial(set_look, name)), control, stage, **color)
-    stamped.input(on_control(visits, partial(set_look, 'stamped')), stamped, stage, **color)
+    settings = dict(vividness=vividness, accurate=accurate, stamped=stamped)
+    for name, control in settings.items():
+        change = on_control(visits, partial(set_look, name))
+        control.input(change, control, stage, trigger_mode='always_last', **color)
     veil.input(on_control(visits, partial(toggle, 'veil')), veil, stage, **color)
     remove.click(visits.remove_here, None, shown, **color)
     for button, make in ((save, visits.save_one), (save_all, visits.save_all)):

@@ -24,7 +24,7 @@ from .colorize import color_one, failure_line
 from .colorizer import Colorizer
 from .file_plan import name_key, result_path, variant_path
 from .images import BadInput, jpeg_data_uri
-from .inputs import Hint, to_uint8
+from .inputs import Hint, chroma_factor, to_uint8
 from .photo import read_photo
 
 # %% ../nbs/interfaces/103_app_visit.ipynb #cfb64b24
@@ -52,7 +52,7 @@ class Look:
     @property
     def strength(self):
         "Both as `Colorizer.color_pixels` takes it."
-        return 'accurate' if self.accurate else self.vividness
+        return 'accurate' if self.accurate else chroma_factor(self.vividness)
 
 # %% ../nbs/interfaces/103_app_visit.ipynb #3c6933a6
 PREVIEW_SIDE = 1280  # pixels of the longer side

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'SquareOption', 'BrowserOption', 'FilmArgument',
            'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'HOST_HELP', 'AppHost', 'AppPort', 'MegapixelsOption',
-           'FilesOption', 'OpenOption', 'ExportModel', 'ExportOut', 'PixelsOption', 'show_version', 'main_options',
-           'demo_command', 'open_page', 'film_command', 'app_command', 'export_command', 'quiet_libraries',
-           'stop_on_interrupt', 'main']
+           'FilesOption', 'LINGER_HELP', 'LingerOption', 'OpenOption', 'ExportModel', 'ExportOut', 'PixelsOption',
+           'show_version', 'main_options', 'demo_command', 'open_page', 'film_command', 'app_command', 'export_command',
+           'quiet_libraries', 'stop_on_interrupt', 'main']
 
 # %% ../nbs/interfaces/109_cli.ipynb #0457e745
 # long: one import a line
@@ -187,6 +187,8 @@ AppHost = Annotated[str, option('--host', help=HOST_HELP)]
 AppPort = Annotated[int | None, option('--port', help='By default the first free one from 7860.')]
 MegapixelsOption = Annotated[float, option('--max-megapixels', help='Photos with more are refused.')]
 FilesOption = Annotated[int, option('--max-files', help='How many photos one visitor may bring.')]
+LINGER_HELP = 'Seconds for which photos are kept after a tab is closed; a phone that sleeps looks like that, too.'
+LingerOption = Annotated[float, option('--linger', help=LINGER_HELP)]
 OpenOption = Annotated[bool, option('--open/--no-browser', help='Open the page in the browser.')]
 
 # %% ../nbs/interfaces/109_cli.ipynb #a7c1e502
@@ -198,6 +200,7 @@ def app_command(
     model: ModelOption = 'lite',
     max_megapixels: MegapixelsOption = 100.0,
     max_files: FilesOption = 100,
+    linger: LingerOption = 120.0,
     browser: OpenOption = True,
 ):
     """Open a page for a shoebox of photos: drop them, compare, say colors, choose, and take them home.
@@ -214,7 +217,7 @@ def app_command(
 
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
-    limits = dict(max_megapixels=max_megapixels, max_files=max_files)
+    limits = dict(max_megapixels=max_megapixels, max_files=max_files, linger=linger)
     with own_process():
         serve_app(tell, host=host, port=port, model=model, **limits)
 

@@ -114,8 +114,11 @@ def test_no_other_host_is_asked(page):
 def test_what_is_no_photo_is_one_line(page):
     letter = dict(name='letter.jpg', mimeType='image/jpeg', buffer=b'Dear grandson, ...')
     page.set_input_files('#files', letter)
-    page.get_by_text('letter.jpg is no photo that this browser can open.').wait_for()
-    assert '\n' not in page.locator('#status').inner_text() and page.locator('#jpeg').is_enabled()
+    line = page.get_by_text('letter.jpg is no photo that this browser can open.')
+    line.wait_for()
+    page.locator('#jpeg:enabled').wait_for()  # the photo from before is back
+    assert line.is_visible()
+    assert '\n' not in page.locator('#status').inner_text()
     assert not page.wrong
 
 

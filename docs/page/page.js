@@ -3,7 +3,8 @@ const $ = id => document.getElementById(id);
 const SWATCHES = { skin: '#c99a7c', 'dark skin': '#7a5238', hair: '#4a3526', wood: '#8a6642', brick: '#a0522d', red: '#b02e2e', yellow: '#d8b040', grass: '#6a8a3c', leaves: '#3f6b35', sky: '#8db4d8', 'dark blue': '#2f4477', gray: '#808080' };
 
 let photos = [], shown = null, hint = null, ready = false, keys = 0;
-const status = (text, wrong = false) => { $('status').textContent = text; document.querySelector('footer').classList.toggle('wrong', wrong); };
+let trouble = '';  // what did not work; it stays in view until the user does something else
+const status = (text, wrong = false) => { $('status').textContent = text; document.querySelector('footer').classList.toggle('wrong', Boolean(wrong)); };
 const bar = value => { $('bar').hidden = value === null; if (value === undefined) $('bar').removeAttribute('value'); else if (value !== null) $('bar').value = value; };
 
 // the worker; one made of a blob is bound by the same Content-Security-Policy as this page
@@ -42,10 +43,11 @@ function add(files) {
   for (const photo of made) {
     photo.button.type = 'button';
     photo.button.textContent = photo.file.name;
-    photo.button.onclick = () => show(photo);
+    photo.button.onclick = () => { trouble = ''; show(photo); };
     $('film').append(photo.button);
   }
   photos.push(...made);
+  trouble = '';
   if (made.length) show(made[0]);
 }
 
@@ -76,7 +78,7 @@ async function refresh() {
   if (working) { again = true; return; }
   working = true;
   const photo = shown, first = !photo.ab;
-  busy(first ? 'Coloring …' : null);
+  busy(first ? trouble || 'Coloring …' : null);
   try {
     const { before, after, ab, size } = await ask('preview', { key: photo.key, file: photo.file, hints: photo.hints, vividness: photo.vividness, ab: photo.ab });
     if (first && !photo.stale) photo.ab = ab;
@@ -84,10 +86,11 @@ async function refresh() {
     photo.size = size;
     if (photo === shown) draw(before, after);
     if (!photo.thumb) thumbnail(photo, after);
-    status(`${photo.file.name}, ${size[0]} × ${size[1]} pixels`);
+    status(trouble || `${photo.file.name}, ${size[0]} × ${size[1]} pixels`, trouble);
   } catch (e) {
+    trouble = e.message;
+    status(trouble, true);
     forget(photo);
-    status(e.message, true);
   }
   busy(null, true);
   working = false;
@@ -167,8 +170,8 @@ $('divider').onkeydown = e => {
 };
 
 // vividness and hints
-$('vividness').oninput = () => { shown.vividness = +$('vividness').value; refresh(); };
-const predict = () => { shown.ab = null; shown.stale = working; drawHints(); refresh(); };
+$('vividness').oninput = () => { trouble = ''; shown.vividness = +$('vividness').value; refresh(); };
+const predict = () => { trouble = ''; shown.ab = null; shown.stale = working; drawHints(); refresh(); };
 function drawHints() {
   $('hints').replaceChildren(...shown.hints.map(h => {
     const dot = Object.assign(document.createElement('button'), { className: 'hint', type: 'button', title: 'Change this color' });

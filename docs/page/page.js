@@ -183,6 +183,7 @@ function drawHints() {
 function openPalette(h) {
   hint = h;
   $('other').value = h.color;
+  $('remove').textContent = shown.hints.includes(h) ? 'Remove' : 'Cancel';
   $('palette').hidden = false;
   const stage = $('stage').getBoundingClientRect(), box = $('palette').getBoundingClientRect();
   const left = Math.min(Math.max(h.x * stage.width - box.width / 2, 0), Math.max(0, stage.width - box.width));

@@ -52,7 +52,7 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'film': 'av cv2',
     'app': 'gradio',
     'study': 'pandas matplotlib starlette uvicorn segno',
-    'log': 'tensorboard',
+    'log': 'tensorboard trackio',
 }
 
 # %% ../nbs/foundations/20_formats.ipynb #a7d17219

@@ -321,7 +321,7 @@ def check_log(name: str):
     try:
         import_module(name)
     except ModuleNotFoundError as e:
-        raise missing_package(e, 'log') or BadInput(f'this needs {e.name}: pip install {e.name}') from None
+        raise missing_package(e, 'log') or e from None
 
 # %% ../nbs/foundations/36_learner.ipynb #db27cb50
 class LogCurves(Callback):

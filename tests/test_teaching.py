@@ -97,11 +97,16 @@ def test_the_hours_on_a_t4_are_those_of_the_estimate():
             assert f'about {hours} hours on a T4' in estimate_hours(wanted, 10_000)
 
 
-def test_the_container_copies_what_there_is_and_what_the_package_needs():
-    copied = re.findall(r'^COPY (.+) \S+$', (teaching / 'Dockerfile').read_text(), re.M)
+@pytest.mark.parametrize(
+    'container, ignore',
+    [(root / 'Dockerfile', root / '.dockerignore'), (teaching / 'Dockerfile', teaching / 'Dockerfile.dockerignore')],
+    ids=['app', 'lessons'],
+)
+def test_the_container_copies_what_there_is_and_what_the_package_needs(container, ignore):
+    copied = re.findall(r'^COPY (.+) \S+$', container.read_text(), re.M)
     sources = {name for line in copied for name in line.split()}
     assert all((root / name).exists() for name in sources)
-    kept = {line[1:] for line in (teaching / 'Dockerfile.dockerignore').read_text().splitlines() if line[0] == '!'}
+    kept = {line[1:] for line in ignore.read_text().splitlines() if line[0] == '!'}
     assert kept == sources
     setup = (root / 'setup.py').read_text()
     assert {'settings.ini', 'README.md', 'data/sample', 'data/old_photos'} <= sources

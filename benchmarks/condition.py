@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from course import ASSETS
 from fastai.callback.core import Callback
 
 from colorlab.gan import DeepCNN
@@ -22,7 +23,6 @@ from colorlab.runs import Run
 from colorlab.training import train
 
 SEEDS = 1, 2, 3
-ASSETS = Path(__file__).parents[1] / 'colorlab' / 'assets'
 COMMON = dict(arch='colorlab.cnn:CNN', args=dict(nf=8), data=str(sample_folder()), size=64, bs=14, device='cpu')
 COMMON |= dict(sample_epochs=[], progress=False, checkpoint_seconds=600)
 
@@ -55,10 +55,15 @@ class GANTrainer(Callback):
         self.disc.requires_grad_(True)
 
 
+def go_on_from(folder, seed, common=COMMON):
+    "Train five epochs with the pixel loss in a folder; the settings of a training that goes on from there."
+    train(folder, epochs=5, lr=3e-3, seed=seed, **common)
+    return common | dict(warm_start=str(folder), lr=1e-3, betas=(0.5, 0.999), seed=seed)
+
+
 def one_seed(seed, folder):
     "Histories of one seed: way -> a row an epoch."
-    train(folder / 'start', epochs=5, lr=3e-3, seed=seed, **COMMON)
-    warm = COMMON | dict(warm_start=str(folder / 'start'), lr=1e-3, betas=(0.5, 0.999), seed=seed)
+    warm = go_on_from(folder / 'start', seed)
     torch.manual_seed(seed)
     ways = {'GAN': [GANTrainer()], 'GAN, no photo': [GANTrainer('no')], 'pixel loss': []}
     ways['GAN, another photo'] = [GANTrainer('another')]

@@ -59,11 +59,16 @@ def draw_six(files):
 
 
 def write_results(name, tables, rows):
-    "NAME.csv of tables of scores, and NAME.jpg of rows of pictures, RGB (N, 3, H, W) in 0..1."
+    "NAME.csv of tables of scores, and NAME.jpg of rows of pictures."
     pd.concat(tables)[COLUMNS].round(3).to_csv(ASSETS / f'{name}.csv', index=False)
+    write_sheet(name, rows)
+
+
+def write_sheet(name, rows, quality=90):
+    "NAME.jpg of rows of pictures, RGB (N, 3, H, W) in 0..1."
     sheet = torch.cat([torch.cat([*row], 2) for row in rows], 1)
     pixels = to_bytes(sheet).permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(ASSETS / f'{name}.jpg', quality=90, subsampling=0)
+    Image.fromarray(pixels).save(ASSETS / f'{name}.jpg', quality=quality, subsampling=0)
 
 
 def main(out):

@@ -14,20 +14,17 @@ from time import process_time
 
 import pandas as pd
 import torch
-from course import ASSETS
-from PIL import Image
+from condition import COMMON, go_on_from
+from course import ASSETS, write_sheet
 
-from colorlab.images import sample_folder
 from colorlab.lab import LAB
 from colorlab.metrics import score
 from colorlab.model_files import create_model
 from colorlab.models import predict
-from colorlab.scoring import to_bytes
 from colorlab.training import train
 
 SEEDS, SIZE, SHOWN = (1, 2, 3), 64, [0, 2, 6, 8, 10, 12]
-COMMON = dict(arch='colorlab.unet:UNet', args=dict(nf=8, levels=3), data=str(sample_folder()), size=SIZE, bs=14)
-COMMON |= dict(device='cpu', sample_epochs=[], progress=False, checkpoint_seconds=600)
+UNET = COMMON | dict(arch='colorlab.unet:UNet', args=dict(nf=8, levels=3), size=SIZE)
 PATCH = 'colorlab.pix2pix:PatchGAN'
 WAYS = {
     'patches of 16': dict(disc=PATCH, args=dict(ndf=16, strides=[2, 1])),
@@ -57,19 +54,16 @@ def main():
     rows, sheet = [], []
     with tempfile.TemporaryDirectory() as tmp:
         for seed in SEEDS:
-            start = str(Path(tmp) / f'start{seed}')
-            train(start, epochs=5, lr=3e-3, seed=seed, **COMMON)
-            warm = COMMON | dict(warm_start=start, lr=1e-3, betas=(0.5, 0.999), seed=seed)
+            warm = go_on_from(Path(tmp) / f'start{seed}', seed, UNET)
             for name, disc in WAYS.items():
                 (pred, truth), facts = one_way(disc, Path(tmp) / f'{name}{seed}', warm)
                 rows.append(dict(way=name, seed=seed) | facts | score(pred, truth).mean().round(3).to_dict())
                 if seed == SEEDS[0]:
-                    sheet.append(torch.cat([*pred[SHOWN]], 2))
+                    sheet.append(pred[SHOWN])
             if seed == SEEDS[0]:
-                sheet.append(torch.cat([*truth[SHOWN]], 2))
+                sheet.append(truth[SHOWN])
     pd.DataFrame(rows).to_csv(ASSETS / 'patches.csv', index=False)
-    pixels = to_bytes(torch.cat(sheet, 1)).permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(ASSETS / 'patches.jpg', quality=92, subsampling=0)
+    write_sheet('patches', sheet, quality=92)
 
 
 if __name__ == '__main__':

@@ -15,21 +15,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from course import ASSETS, METHODS, SIZE, final_model
-from PIL import Image
-from skips import color_change, edges, load
-from torch.optim.swa_utils import update_bn
+from course import ASSETS, METHODS, SIZE, final_model, write_sheet
+from skips import RATE, edge_share, edges, fit, load
 
 from colorlab.data import make_manifest
-from colorlab.lab import AB_MAX, LAB
+from colorlab.lab import LAB
 from colorlab.metrics import score
 from colorlab.models import predict
-from colorlab.scoring import to_bytes
 from colorlab.tournament_scores import load_truths
 from colorlab.unet import TimmUNet, lite0_encoder
 
-SHOWN = [1, 3, 5, 11, 10]
+SHOWN, STEPS = [1, 3, 5, 11, 10], 34
 CASES = {  # whether the encoder is pretrained, and its learning rate
     'pretrained, 4e-4': (True, 4e-4),
     'pretrained, 4e-3': (True, 4e-3),
@@ -39,24 +35,8 @@ CASES = {  # whether the encoder is pretrained, and its learning rate
 }
 
 
-def fit(model, x, y, encoder_lr, lr=4e-3, steps=34, bs=12):
-    "The lesson's training."
-    model.to(memory_format=torch.channels_last)
-    opt = torch.optim.AdamW([dict(params=group) for group in model.param_groups()])
-    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, [encoder_lr, lr], steps)
-    order = torch.Generator().manual_seed(42)
-    for _ in range(steps):
-        batch = torch.randperm(len(x), generator=order)[:bs]
-        F.l1_loss(model(x[batch]), y[batch]).backward()
-        opt.step()
-        opt.zero_grad()
-        cycle.step()
-    update_bn(x.split(26), model)
-    return model.eval()
-
-
 def encoder_rates(manifest):
-    (x, y), (val_x, val_y) = (load56(manifest, split) for split in ('train', 'val'))
+    (x, y), (val_x, val_y) = (load(manifest.subset(split).file, 56) for split in ('train', 'val'))
     truth, rows = LAB.merge(val_x, val_y), []
     for seed in (1, 2, 3):
         for name, (pretrained, rate) in CASES.items():
@@ -64,15 +44,11 @@ def encoder_rates(manifest):
             model = TimmUNet()
             if pretrained:
                 lite0_encoder(model)
-            fit(model, x, y, rate)
+            fit(model.to(memory_format=torch.channels_last), x, y, [rate, RATE], STEPS)
             with torch.no_grad():
                 pred = LAB.merge(val_x, model(val_x))
             rows.append(dict(case=name, seed=seed) | score(pred, truth).mean().round(3).to_dict())
     pd.DataFrame(rows).to_csv(ASSETS / 'encoder_rates.csv', index=False)
-
-
-def load56(manifest, split):
-    return load(manifest.subset(split).file, 56)
 
 
 def flat_skips(encoder, given, features):
@@ -94,17 +70,12 @@ def compare_trained(manifest, out):
     ab['truth'] = y
     truth, edge, tables = LAB.merge(x, y), edges(y), []
     for name, a in ab.items():
-        change = color_change(a)
-        share = ((change * edge).sum((1, 2)) / change.sum((1, 2))).numpy()
-        table = score(LAB.merge(x, a), truth).assign(way=name, file=list(rows.file), at_edges=share)
-        tables.append(table.assign(off=(AB_MAX * (a - y).abs().mean((1, 2, 3))).numpy()))
+        table = score(LAB.merge(x, a), truth).assign(way=name, file=list(rows.file))
+        tables.append(table.assign(at_edges=edge_share(a, edge).numpy()))
     table = pd.concat(tables).replace(np.inf, np.nan).round(4)
     table.to_csv(ASSETS / 'pretrained.csv', index=False)
-    sheet = []
-    for L in (x, 0 * x + 0.3):
-        sheet += [torch.cat([*LAB.merge(L, a)[SHOWN]], 2) for a in ab.values()]
-    pixels = to_bytes(torch.cat(sheet, 1)).permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(ASSETS / 'pretrained.jpg', quality=88, subsampling=0)
+    sheet = [LAB.merge(L, a)[SHOWN] for L in (x, 0 * x + 0.3) for a in ab.values()]
+    write_sheet('pretrained', sheet, quality=88)
 
 
 def main(out):

@@ -19,6 +19,7 @@ from colorlab.cnn import conv_block
 from colorlab.data import make_manifest
 from colorlab.images import img_to_rgb, open_photo, sample_folder
 from colorlab.lab import AB_MAX, LAB
+from colorlab.learner import param_groups
 from colorlab.metrics import score
 
 SIZE, STEPS, BATCH, RATE, SEEDS = 64, 60, 12, 4e-3, (1, 2, 3)
@@ -52,11 +53,12 @@ def load(files, size=SIZE):
     return LAB.split(torch.stack([torch.tensor(img_to_rgb(photo)) for photo in photos]))
 
 
-def fit(model, x, y):
-    opt = torch.optim.AdamW(model.parameters(), RATE)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, RATE, STEPS)
+def fit(model, x, y, rates=RATE, steps=STEPS):
+    "Train with one learning rate, or with a list of one for each of the model's `param_groups()`."
+    opt = torch.optim.AdamW([dict(params=group) for group in param_groups(model)])
+    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, rates, steps)
     order = torch.Generator().manual_seed(42)
-    for _ in range(STEPS):
+    for _ in range(steps):
         batch = torch.randperm(len(x), generator=order)[:BATCH]
         F.l1_loss(model(x[batch]), y[batch]).backward()
         opt.step()
@@ -78,12 +80,17 @@ def edges(ab):
     return changes >= changes.flatten(1).quantile(0.9, dim=1)[:, None, None]
 
 
+def edge_share(ab, edge):
+    "How much of all change of color lies on the edges: (N,) in 0..1."
+    change = color_change(ab)
+    return (change * edge).sum((1, 2)) / change.sum((1, 2)).clamp(min=1e-6)
+
+
 def measure(x, y, pred):
     edge = edges(y)
     error = AB_MAX * (pred - y).abs().mean(1)[:, :-1, :-1]
-    change = color_change(pred)
     psnr = score(LAB.merge(x, pred), LAB.merge(x, y)).psnr.mean()
-    share = ((change * edge).sum((1, 2)) / change.sum((1, 2)).clamp(min=1e-6)).mean().item()
+    share = edge_share(pred, edge).mean().item()
     at_edges, elsewhere = error[edge].mean().item(), error[~edge].mean().item()
     return dict(psnr=psnr, at_edges=at_edges, elsewhere=elsewhere, share=share)
 

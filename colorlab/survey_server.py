@@ -443,7 +443,7 @@ def serve_study(
     try:
         import uvicorn
     except ModuleNotFoundError as e:
-        raise missing_package(e, 'study') from None
+        raise missing_package(e, 'study') or e from None
     quiet = dict(access_log=False, log_level='error', server_header=False)
     limits = dict(http=timed_http(), limit_concurrency=800, timeout_graceful_shutdown=5)
     uvicorn.run(study_service(folder), host=host, port=port, **quiet, **limits)

@@ -17,7 +17,7 @@ from .pretrained import check_timm_name, fill_lite0, pretrained_timm, register_r
 
 # %% ../nbs/08_unet.ipynb #32afeca3
 # the lessons after this one take them from here, and saved runs call the class `colorlab.unet:UNet`
-from .general_unet import NORM_LAYERS, Residual, ResNetGenerator, UNet, conv4x4  # noqa: F401
+from .general_unet import NORM_LAYERS, Residual, ResNetGenerator, UNet  # noqa: F401
 
 # %% ../nbs/08_unet.ipynb #0255f1d0
 def decode_features(

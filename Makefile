@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip install -q --disable-pip-version-check --no-compil
 COMPILE = .venv/bin/python -m compileall -q -j 0 .venv/lib > .venv/compile.log 2>&1 || true
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test test-lowest lessons lab slides docs address wheel clean
+.PHONY: demo test test-lowest lessons lab slides docs export address wheel clean
 
 demo: .venv/demo
 	@.venv/bin/colorlab demo --out demo $(if $(FRESH),--fresh)
@@ -31,6 +31,9 @@ docs: .venv/docs  # the site, docs/_build/html/index.html, from the saved output
 	@.venv/bin/sphinx-build -q -W --keep-going -j auto -c docs docs/_build/source docs/_build/html
 	@.venv/bin/python -W ignore docs/build_page.py
 	@echo "open docs/_build/html/index.html"
+
+export: .venv/dev  # write the modules from the notebooks, and clean these
+	@.venv/bin/python tests/export.py
 
 address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml
 	@$(PYTHON) tests/address.py

@@ -93,7 +93,10 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, light, photos, tmp_path):
     assert files['me/colors/model.safetensors'] == find_model('lite').read_bytes()
     assert files['me/colors/model.onnx'] == light.read_bytes()
     # the first push wrote a page; what is there stays, also if the second would have written another
-    assert "from_pretrained('hf:me/colors')" in files['me/colors/README.md'].decode()
+    card = files['me/colors/README.md'].decode()
+    assert "from_pretrained('hf:me/colors')" in card
+    # what nobody has measured is named as such
+    assert 'colorlab evaluate hf:me/colors --data PHOTOS' in card and 'every skin tone' in card
     photo = next(photos.rglob('*.jpg'))
     for i, name in enumerate(('me/colors', 'hf:me/colors/model.onnx')):
         colorlab('colorize', photo, '--model', name, '--out', tmp_path / str(i), env=env)

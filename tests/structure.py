@@ -23,7 +23,7 @@ extras = sorted((root / 'nbs' / 'extras').glob('*.ipynb'))
 interfaces = sorted((root / 'nbs' / 'interfaces').glob('*.ipynb'))
 final = sorted((root / 'nbs' / 'train').glob('*.ipynb'))
 all_notebooks = course + foundations + extras + interfaces + final
-lessons = course[1:] + foundations + extras + interfaces  # the first one only shows what the others build
+lessons = course[1:-1] + foundations + extras + interfaces  # the first and the last show what the others build
 
 
 def module_of(path):

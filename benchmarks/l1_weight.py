@@ -1,7 +1,7 @@
 """The weight λ of the L1 loss, for lesson pix2pix: the table's pix2pix again with λ = 1 and 10.
 
 python benchmarks/l1_weight.py FOLDER       # after course.py with this FOLDER; ten minutes on one core
-Writes colorlab/assets/l1_weight.csv (a row a λ and test photo) and l1_weight.jpg (six of them, the truth below).
+Writes benchmarks/l1_weight.csv: a row a λ and test photo. benchmarks/README.md has the means.
 """
 
 import shutil
@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from course import METHODS, SECONDS, SEED, SIZE, draw_six, write_results
+from course import COLUMNS, METHODS, SECONDS, SEED, SIZE
 
 from colorlab.data import make_manifest
 from colorlab.lab import SPACES
@@ -38,16 +39,14 @@ def pix2pix_run(weight, out):
 
 def main(out):
     files, truth = test_sets(make_manifest('sample'), SIZE)['test']
-    chosen = draw_six(files)
     runs = {f'λ = {weight}': pix2pix_run(weight, out) for weight in (1, 10, 100)}
     runs['L1 alone'] = out / 'runs' / plan_stages([METHODS['pretrained U-Net']], [SEED])[0].name
-    tables, rows = [], []
+    tables = []
     for name, run in runs.items():
         model, header = load_model(run / '1.safetensors')
         colored = torch.cat([predict_rgb(model.eval(), SPACES[header['space']], part) for part in truth.split(16)])
         tables.append(score_pictures(colored, truth).assign(method=name, file=files))
-        rows.append(colored[chosen])
-    write_results('l1_weight', tables, [*rows, truth[chosen] / 255])
+    pd.concat(tables)[COLUMNS].round(3).to_csv(Path(__file__).with_suffix('.csv'), index=False)
 
 
 if __name__ == '__main__':

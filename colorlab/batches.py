@@ -160,6 +160,7 @@ class PhotoLoader(TfmdDL):
         self.train, self.seed, self.epoch = train, seed, epoch
         self.hflip, self.vflip = hflip, vflip
         self.weights = None if weights is None or not train else normalize_weights(weights)
+        self.rank, self.processes = 0, 1  # see `take_part`
         self.set_batch_size(bs, micro_batches)
 
 # %% ../nbs/foundations/30_batches.ipynb #26e5cd9a
@@ -187,7 +188,7 @@ def set_batch_size(
 @patch
 def __len__(self: PhotoLoader) -> int:
     "Batches in an epoch, micro batches counted singly."
-    return math.ceil(self.n / self.bs)
+    return math.ceil(self.n / (self.bs * self.processes))
 
 
 @patch
@@ -195,6 +196,17 @@ def to(self: PhotoLoader, device) -> PhotoLoader:
     "Make all later batches on another device."
     self.device = device
     return self
+
+# %% ../nbs/foundations/30_batches.ipynb #b30d0002
+@patch
+def take_part(
+    self: PhotoLoader,
+    rank: int,  # which process this is, from 0
+    processes: int,  # how many there are
+):
+    "Of each batch, hand out every `processes`-th photo, from number `rank` on. `step_size` stays that of all together."
+    self.rank, self.processes = rank, processes
+    self.bs = math.ceil(self.bs / processes)
 
 # %% ../nbs/foundations/30_batches.ipynb #04859daf
 @patch
@@ -247,8 +259,11 @@ def __iter__(self: PhotoLoader):
     plan = self.draw_epoch()
     order = list(islice(self.get_idxs(), self.n))  # fastai may have put another order in its place
     self.epoch += 1
-    for first in range(0, self.n, self.bs):
-        batch = range(first, min(first + self.bs, self.n))
+    step = self.bs * self.processes
+    for first in range(0, self.n, step):
+        batch = range(first, min(first + step, self.n))[self.rank :: self.processes]
+        if not batch:
+            continue  # of the last few photos none is ours
         photos = np.stack([self.dataset.crop(order[i], plan.at[i]) for i in batch])
         yield self.after_batch(self.to_xy(photos, plan.flips[batch]))
     self.after_iter()

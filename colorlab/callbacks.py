@@ -29,6 +29,7 @@ from torch.amp import GradScaler
 from torchvision.utils import make_grid
 
 from .batches import OpenedPhotos, PhotoDataset
+from .distributed import mean_over_processes, mean_rows, sum_over_processes
 from .images import BadInput, atomic_write, open_photo, rgb_to_img, sample_folder
 from .metrics import score, space_baselines
 from .model_files import save_model
@@ -99,14 +100,15 @@ class History(Callback):
 
     def epoch_row(self) -> dict:  # name -> number
         "The row of the epoch that has just ended."
-        train_loss, val_loss = (float(total / max(n, 1)) for total, n in self.sums.values())
+        sums = map(sum_over_processes, self.sums.values())
+        train_loss, val_loss = (float(total / max(n, 1)) for total, n in sums)
         before = self.rows[-1]['seconds'] if self.rows else 0.0
         return dict(
             epoch=len(self.rows) + 1,
             train_loss=train_loss,
             val_loss=val_loss,
-            **self.epoch_metrics(),
-            **(pd.concat(self.scores).mean() if self.scores else {}),
+            **mean_over_processes(self.epoch_metrics()),
+            **(mean_rows(pd.concat(self.scores)) if self.scores else {}),
             lr=float(self.opt.hypers[-1]['lr']),
             seconds=before + perf_counter() - self.began,
         )

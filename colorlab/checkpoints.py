@@ -25,6 +25,7 @@ from fastcore.basics import patch, store_attr
 from torch import nn
 
 from .callbacks import as_run, is_training_run
+from .distributed import average_gradients, average_running_stats, process_count, sync_batchnorm
 from .images import BadInput, atomic_write
 from .model_files import create_model, load_weights, resolve_function, save_model, weight_digest
 from .runs import Run, Settings
@@ -35,7 +36,7 @@ def random_state() -> dict:
     kind, keys, *rest = np.random.get_state()
     return dict(
         torch=torch.get_rng_state(),
-        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() and process_count() == 1 else [],
         python=random.getstate(),
         numpy=[kind, torch.from_numpy(keys.astype(np.int64)), *rest],
     )
@@ -293,6 +294,7 @@ def place_disc(self: DiscTrainer):
     memory_format = torch.channels_last if channels_last else torch.preserve_format
     self.disc.train().to(self.dls.device, memory_format=memory_format)
     if self.disc_opt is None:
+        self.disc = sync_batchnorm(self.disc, self.dls.device)
         self.disc_opt = torch.optim.Adam(self.disc.parameters(), self.lr, self.betas)
 
 # %% ../nbs/foundations/35_checkpoints.ipynb #80eddea3
@@ -327,11 +329,18 @@ def disc_backward(self: DiscTrainer, loss: torch.Tensor):
     self.disc_scaler.scale(loss / self.parts).backward()
     if (self.iter + 1) % self.parts:
         return
+    average_gradients(self.disc)
     for group in self.disc_opt.param_groups:
         group['lr'] = self.lr * self.opt.hypers[-1]['lr'] / self.gen_lr if self.gen_lr else self.lr
     self.disc_scaler.step(self.disc_opt)
     self.disc_scaler.update()
     self.disc_opt.zero_grad()
+
+
+@patch
+def after_train(self: DiscTrainer):
+    "Where several processes train, they agree on the running averages of the discriminator's batch norms."
+    average_running_stats(self.disc)
 
 # %% ../nbs/foundations/35_checkpoints.ipynb #4427afb2
 @patch

@@ -7,7 +7,7 @@ __all__ = ['app', 'DemoOut', 'FreshOption', 'MinutesOption', 'EpochsOption', 'Sq
            'FilmArgument', 'FilmOut', 'FILM_HINT_HELP', 'FilmHintOption', 'HOST_HELP', 'AppHost', 'AppPort',
            'MegapixelsOption', 'FilesOption', 'LINGER_HELP', 'LingerOption', 'OpenOption', 'ExportModel', 'ExportOut',
            'PixelsOption', 'show_version', 'main_options', 'demo_command', 'open_page', 'film_command', 'app_command',
-           'export_command', 'quiet_libraries', 'stop_on_interrupt', 'main']
+           'export_command', 'quiet_libraries', 'one_of_several', 'stop_on_interrupt', 'main']
 
 # %% ../nbs/interfaces/109_cli.ipynb #0457e745
 # long: one import a line
@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -272,6 +273,24 @@ def quiet_libraries():
     for name in ('tifffile', 'imagecodecs'):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
+# %% ../nbs/interfaces/109_cli.ipynb #c11d0002
+@contextmanager
+def one_of_several():
+    "Under torchrun: join the other processes. All but the first are silent, except about errors of their own."
+    from colorlab.distributed import torchrun_processes
+
+    first = os.environ['RANK'] == '0'
+    if not first:
+        os.environ['TQDM_DISABLE'] = '1'
+        sys.stdout = open(os.devnull, 'w')
+    try:
+        with torchrun_processes():
+            yield
+    except ConnectionError:
+        if first:
+            raise
+        sys.exit(1)
+
 # %% ../nbs/interfaces/109_cli.ipynb #376339bb
 def stop_on_interrupt(stopped: list, *_):
     "Ctrl-C: note it, for a library in whose middle it comes may make another error of it; then end in order."
@@ -283,9 +302,11 @@ def main():
     "The command `colorlab`."
     quiet_libraries()
     stopped = []
+    several = 'TORCHELASTIC_RUN_ID' in os.environ and sys.argv[1:2] == ['train']
     signal.signal(signal.SIGINT, partial(stop_on_interrupt, stopped))
     try:
-        app(prog_name='colorlab')
+        with one_of_several() if several else nullcontext():
+            app(prog_name='colorlab')
     except BaseException as e:
         if not stopped and isinstance(e, (BadInput, OSError)):
             sys.exit(f'colorlab: {error_line(e)}')
@@ -293,5 +314,7 @@ def main():
             sys.exit(f'colorlab: {line}')
         if not stopped:
             raise
+        if several and os.environ['RANK'] != '0':
+            sys.exit(130)
         say('\nstopped; nothing is lost: the same command goes on (train wants --resume)', err=True)
         sys.exit(130)

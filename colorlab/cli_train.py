@@ -7,15 +7,15 @@ __all__ = ['option', 'argument', 'SIZE_HELP', 'SizeOption', 'PrecisionOption', '
            'DeviceOption', 'TrainOut', 'DATA_HELP', 'DataOption', 'LISTING_HELP', 'ListingOption', 'TRAIN_HELP',
            'TrainOption', 'ValOption', 'TestOption', 'PresetOption', 'ArchOption', 'DiscOption', 'GanOption', 'L1_HELP',
            'L1WeightOption', 'WARM_HELP', 'WarmStartOption', 'FREEZE_HELP', 'FreezeOption', 'SPACE_HELP', 'SpaceOption',
-           'BatchOption', 'PassesOption', 'LrOption', 'ScheduleOption', 'LossOption', 'VflipOption', 'MarginOption',
-           'SeedOption', 'RESUME_HELP', 'ResumeOption', 'LOG_HELP', 'LogOption', 'LIST_HELP', 'ListOption',
-           'KEPT_SETTINGS', 'METHODS_HELP', 'MethodsArgument', 'TRUTH_HELP', 'TruthOption', 'EvaluateOut', 'SHORT_HELP',
-           'ShortSideOption', 'SQUASH_HELP', 'SquashOption', 'PERCEPTUAL_HELP', 'PerceptualOption',
-           'SameVividnessOption', 'SPLIT_HELP', 'SplitOption', 'LimitOption', 'COMPARE_DATA_HELP', 'CompareData',
-           'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption', 'AmountOption', 'START_HELP',
-           'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption', 'PhotosSeenOption', 'SeedsOption',
-           'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData', 'DoctorOut', 'DoctorListing',
-           'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings', 'pretrained_name',
+           'BatchOption', 'MICRO_HELP', 'MicroBatchesOption', 'PassesOption', 'LrOption', 'ScheduleOption',
+           'LossOption', 'VflipOption', 'MarginOption', 'SeedOption', 'RESUME_HELP', 'ResumeOption', 'LOG_HELP',
+           'LogOption', 'LIST_HELP', 'ListOption', 'KEPT_SETTINGS', 'METHODS_HELP', 'MethodsArgument', 'TRUTH_HELP',
+           'TruthOption', 'EvaluateOut', 'SHORT_HELP', 'ShortSideOption', 'SQUASH_HELP', 'SquashOption',
+           'PERCEPTUAL_HELP', 'PerceptualOption', 'SameVividnessOption', 'SPLIT_HELP', 'SplitOption', 'LimitOption',
+           'COMPARE_DATA_HELP', 'CompareData', 'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption',
+           'AmountOption', 'START_HELP', 'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption',
+           'PhotosSeenOption', 'SeedsOption', 'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData',
+           'DoctorOut', 'DoctorListing', 'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings',
            'training_settings', 'run_training', 'train_command', 'evaluate_command', 'parse_parts', 'compare_command',
            'doctor_command']
 
@@ -79,7 +79,9 @@ SpaceOption = Annotated[str | None, option(help=SPACE_HELP)]
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #706461cc
 # options of `train`: how
-BatchOption = Annotated[int | None, option(help='Photos in a batch.')]
+BatchOption = Annotated[int | None, option(help='Photos in a batch, of all processes together.')]
+MICRO_HELP = 'Compute each batch in so many parts, where memory is short.'
+MicroBatchesOption = Annotated[int | None, option(help=MICRO_HELP)]
 PassesOption = Annotated[int | None, option(help='Passes over the photos.')]
 LrOption = Annotated[float | None, option(help='Largest learning rate.')]
 ScheduleOption = Annotated[
@@ -134,16 +136,6 @@ def adversary_settings(
     if disc or options:
         return with_adversary(stored | settings, disc, **options)
     return match_disc(settings)
-
-# %% ../nbs/interfaces/101_cli_train.ipynb #d7fc9371
-def pretrained_name(arch: str) -> str | None:
-    "The name under which a network of `train --list` comes with pretrained weights."
-    from colorlab.recipes import NETWORKS
-
-    for name, network in NETWORKS.items():
-        if network.arch == arch and network.init:
-            return name
-    return None
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #67feec08
 KEPT_SETTINGS = ('data', 'space', 'size', 'epochs', 'train', 'val', 'test')  # of a run that goes on
@@ -208,6 +200,7 @@ def train_command(
     space: SpaceOption = None,
     size: SizeOption = None,
     bs: BatchOption = None,
+    micro_batches: MicroBatchesOption = None,
     epochs: PassesOption = None,
     lr: LrOption = None,
     schedule: ScheduleOption = None,
@@ -226,11 +219,14 @@ def train_command(
 
     The model ends up in OUT/model.safetensors, its curves in OUT/history.csv and OUT/curves.png.
     Interrupted, the same command with --resume goes on, and ends as if nothing had happened.
+    On N devices: torchrun --nproc_per_node N -m colorlab train, with the same options.
     """
     if list_:
         from colorlab.recipes import catalog
 
         return say(catalog())
+    from colorlab.distributed import first_process_first
+
     if not out:
         raise BadInput('where to? give --out FOLDER')
     if not (data or resume):
@@ -240,15 +236,18 @@ def train_command(
     photos = dict(data=data, listing=listing, train=train, val=val, test=test, vflip=vflip, margin=margin)
     model = dict(space=space, size=size, warm_start=warm_start, freeze=freeze)
     course = dict(bs=bs, epochs=epochs, lr=lr, schedule=schedule, loss=loss, seed=seed)
-    speed = dict(precision=precision, channels_last=channels_last)
+    speed = dict(precision=precision, channels_last=channels_last, micro_batches=micro_batches)
     changes = given_options(**photos, **model, **course, **speed)
     adversary = dict(disc=disc, gan=gan, l1_weight=l1_weight)
-    settings = training_settings(out, resume, changes, preset, arch, adversary)
+    with first_process_first():
+        settings = training_settings(out, resume, changes, preset, arch, adversary)
     if preset and not resume:
         from colorlab.presets import assumed_lines
 
         say('\n'.join(assumed_lines([preset])))
     if not (resume or warm_start or settings['init']):
+        from colorlab.recipes import pretrained_name
+
         pretrained = pretrained_name(settings['arch'])
         if pretrained:
             say(f'{settings["arch"]} begins with random weights, --arch {pretrained} with pretrained ones')

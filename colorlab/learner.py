@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LOG_TARGETS', 'ColorLoss', 'choose_loss', 'AdamWGroups', 'param_groups', 'PhotoMetric', 'photo_metrics',
            'space_args', 'shape_errors', 'check_shapes', 'find_class', 'model_address', 'default_args', 'BuiltNetwork',
-           'build_network', 'network_learner', 'LogTarget', 'tensorboard_target', 'trackio_target', 'check_log',
-           'LogCurves']
+           'build_network', 'network_learner', 'RunProgress', 'LogTarget', 'tensorboard_target', 'trackio_target',
+           'check_log', 'LogCurves']
 
 # %% ../nbs/foundations/36_learner.ipynb #5e9a9e5d
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from torch import nn
 
 from .callbacks import FreezeLayers, is_training_run, score_batch
 from .formats import missing_package
-from .images import BadInput
+from .images import BadInput, progress_bar
 from .lab import Space
 from .model_files import create_model, resolve, resolve_function
 from .models import get_y, predict
@@ -276,6 +276,47 @@ def network_learner(
     )
     learn.model_spec = dict(arch=model_address(type(model)), args=args, space=space.name, size=dls.train.size)
     return learn
+
+# %% ../nbs/foundations/36_learner.ipynb #4a589df2
+class RunProgress(Callback):
+    "One bar for a whole run, with the last score beside the first baseline's; in a log file, a line an epoch."
+
+    # long: the life of one bar
+    order = 63
+
+    def __init__(
+        self,
+        baselines: pd.DataFrame,  # as in `baselines.csv`
+    ):
+        self.baseline = f'{baselines.index[0]} {baselines.psnr.iloc[0]:.2f}'
+
+    def before_fit(self):
+        "Draw the bar, with what an earlier part of the run has done."
+        done, total = (n * len(self.dls.train) for n in (self.history.first, self.n_epoch))
+        self.bar = progress_bar(total=total, initial=done, unit='batch', smoothing=0.05, desc='learning')
+
+    def after_batch(self):
+        "Move the bar."
+        if self.training:
+            self.bar.update()
+
+    def after_epoch(self):
+        "Show the scores of an epoch that is new."
+        if self.epoch < self.history.first:
+            return
+        psnr = self.history.rows[-1]['psnr']
+        news = f'epoch {self.epoch + 1}/{self.n_epoch}, PSNR {psnr:.2f} ({self.baseline})'
+        for name in self.history.epoch_metrics():
+            if not name.startswith('val'):
+                news += f', {name} {self.history.rows[-1][name]:.3f}'
+        if self.bar.disable:
+            print(news, flush=True)
+        else:
+            self.bar.set_postfix_str(news)
+
+    def after_fit(self):
+        "Leave the bar as it stands."
+        self.bar.close()
 
 # %% ../nbs/foundations/36_learner.ipynb #daf8ff0f
 class LogTarget(NamedTuple):

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['LITE0_ENCODER', 'NETWORKS', 'DEFAULT_CALLBACKS', 'SHIPPED_LESSONS', 'T4_FLOPS', 'SMOKE_TEST',
-           'SMOKE_PHOTOS', 'SMOKE_EPOCHS', 'NetworkSpec', 'network_settings', 'system_settings', 'shipped_models',
-           'ModelEntry', 'lesson_of', 'all_models', 'list_models', 'catalog', 'disc_args', 'count_flops',
-           'estimate_hours', 'divide_channels', 'scale_width', 'smoke_config', 'copy_few_photos', 'color_learner']
+           'SMOKE_PHOTOS', 'SMOKE_EPOCHS', 'NetworkSpec', 'network_settings', 'pretrained_name', 'system_settings',
+           'shipped_models', 'ModelEntry', 'lesson_of', 'all_models', 'list_models', 'catalog', 'disc_args',
+           'count_flops', 'estimate_hours', 'divide_channels', 'scale_width', 'smoke_config', 'copy_few_photos',
+           'color_learner']
 
 # %% ../nbs/extras/56_recipes.ipynb #bf37b356
 import os
@@ -89,6 +90,14 @@ def network_settings(
     if network.arch in DEFAULT_CALLBACKS:
         settings['callbacks'] = DEFAULT_CALLBACKS[network.arch]
     return settings
+
+# %% ../nbs/extras/56_recipes.ipynb #d7fc9371
+def pretrained_name(arch: str) -> str | None:
+    "The name under which a network of `train --list` comes with pretrained weights."
+    for name, network in NETWORKS.items():
+        if network.arch == arch and network.init:
+            return name
+    return None
 
 # %% ../nbs/extras/56_recipes.ipynb #f16d0eea
 def system_settings(

@@ -61,7 +61,9 @@ class Settings:
     callbacks: list = field(default_factory=list)  # ["module:Class", {arguments}] each, see `make_callbacks`
     space: str = 'lab'  # see `colorlab.lab.SPACES`
     size: int = 128  # pixels, both sides; a multiple of 8
-    bs: int = 16  # photos in a batch
+    bs: int = 16  # photos in a batch, of all processes together
+    micro_batches: int = 1  # parts of a batch that are computed one after the other, where memory is short
+    processes: int = 1  # that train together; `train` counts them
     epochs: int = 10  # passes over the training photos
     lr: float = 3e-3  # largest learning rate
     encoder_lr_mult: float = 1.0  # the first group of the model's `param_groups()` learns at this times `lr`
@@ -121,6 +123,8 @@ class Limits(NamedTuple):
 LIMITS = {
     'size': Limits(8, MAX_SIZE, whole=True),
     'bs': Limits(1, 2**16, whole=True),
+    'micro_batches': Limits(1, whole=True),
+    'processes': Limits(1, whole=True),
     'epochs': Limits(1, whole=True),
     'val': Limits(1, whole=True, optional=True),
     'test': Limits(0, whole=True, optional=True),
@@ -175,6 +179,9 @@ def validate_settings(settings: Settings):
             raise bad_setting(settings, name, 'text')
     if settings.size % 8:
         raise bad_setting(settings, 'size', 'a multiple of 8')
+    parts = settings.processes * settings.micro_batches
+    if settings.bs % parts:
+        raise bad_setting(settings, 'bs', f'a multiple of {parts} (processes times micro_batches)')
     if settings.train > 1 and not isinstance(settings.train, int):
         raise bad_setting(settings, 'train', 'a share up to 1.0, or a whole number of photos')
     validate_collections(settings)
@@ -431,6 +438,8 @@ def changed_settings(
             continue  # photos may move; their fingerprints are checked
         if name != 'epochs':
             started = f'this run was started with {name} {before}'
+            if name == 'processes':
+                raise BadInput(f'{started} and cannot go on with {now}: torchrun --nproc_per_node {before} goes on')
             raise BadInput(f'{started} and cannot go on with {now}: start a new run')
         check_longer(stored, now)
     return new

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHORT_NAMES', 'make_callbacks', 'check_settings', 'complete_network', 'resumed_settings', 'RunPlan',
-           'plan_run', 'new_model', 'write_baselines', 'default_device', 'check_device', 'RunProgress', 'restore_state',
+           'plan_run', 'new_model', 'write_baselines', 'default_device', 'check_device', 'restore_state',
            'run_callbacks', 'run_learner', 'RunBytes', 'run_bytes', 'fit_epochs', 'train_micro_batched', 'fit_memory',
            'train']
 
@@ -12,6 +12,7 @@ __all__ = ['SHORT_NAMES', 'make_callbacks', 'check_settings', 'complete_network'
 # long: imports
 import gc
 import random
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -37,9 +38,17 @@ from colorlab.checkpoints import (
 )
 from .data import Manifest, make_manifest
 from .datasets import dataset_folder
-from .images import BadInput, atomic_write, progress_bar
+from colorlab.distributed import (
+    SeveralProcesses,
+    first_process_first,
+    local_device,
+    process_count,
+    process_rank,
+    sync_batchnorm,
+)
+from .images import BadInput, atomic_write
 from .lab import SPACES
-from .learner import LogCurves, check_shapes, choose_loss, network_learner, space_args
+from .learner import LogCurves, RunProgress, check_shapes, choose_loss, network_learner, space_args
 from .loaders import photo_loaders
 from .metrics import mean_ab, score, space_baselines
 from .model_files import CALLBACKS, create_model, instantiate, load_weights, resolve, resolve_function
@@ -130,8 +139,10 @@ def plan_run(
     check_settings(settings, classes)
     counts = dict(train=settings.train, val=settings.val, test=settings.test)
     manifest = make_manifest(settings.data, seed=settings.seed, listing=settings.listing, **counts)
-    for split in ('train', 'val'):
-        manifest.subset(split)
+    for split, least in (('train', settings.bs), ('val', settings.processes)):
+        n = len(manifest.subset(split))
+        if n < least and settings.processes > 1:
+            raise BadInput(f'{settings.processes} processes need {least} photos or more in the split {split}, not {n}')
     if manifest.exclusions():
         print(manifest.exclusions())
     return RunPlan(settings, manifest)
@@ -189,47 +200,6 @@ def check_device(name: str) -> str:
         raise BadInput(f'the device {name} is not available here ({why}): leave it out, or use cpu') from None
     return name
 
-# %% ../nbs/foundations/38_training.ipynb #4a589df2
-class RunProgress(Callback):
-    "One bar for a whole run, with the last score beside the first baseline's; in a log file, a line an epoch."
-
-    # long: the life of one bar
-    order = 63
-
-    def __init__(
-        self,
-        baselines: pd.DataFrame,  # as in `baselines.csv`
-    ):
-        self.baseline = f'{baselines.index[0]} {baselines.psnr.iloc[0]:.2f}'
-
-    def before_fit(self):
-        "Draw the bar, with what an earlier part of the run has done."
-        done, total = (n * len(self.dls.train) for n in (self.history.first, self.n_epoch))
-        self.bar = progress_bar(total=total, initial=done, unit='batch', smoothing=0.05, desc='learning')
-
-    def after_batch(self):
-        "Move the bar."
-        if self.training:
-            self.bar.update()
-
-    def after_epoch(self):
-        "Show the scores of an epoch that is new."
-        if self.epoch < self.history.first:
-            return
-        psnr = self.history.rows[-1]['psnr']
-        news = f'epoch {self.epoch + 1}/{self.n_epoch}, PSNR {psnr:.2f} ({self.baseline})'
-        for name, value in self.history.epoch_metrics().items():
-            if not name.startswith('val'):
-                news += f', {name} {value:.3f}'
-        if self.bar.disable:
-            print(news, flush=True)
-        else:
-            self.bar.set_postfix_str(news)
-
-    def after_fit(self):
-        "Leave the bar as it stands."
-        self.bar.close()
-
 # %% ../nbs/foundations/38_training.ipynb #4323b12f
 def restore_state(
     learn: Learner,
@@ -265,11 +235,14 @@ def run_callbacks(
         TrainEvalCallback(),
         SetEpoch(),
         TerminateOnNonFinite(run),
-        History(run),
-        SampleGrid(run, settings.sample_epochs, seed=settings.seed, photos=settings.sample_photos),
-        Checkpoints(run, settings, checkpoint_seconds, named_cbs=named_cbs),
-        *named_cbs,
+        History(None if process_rank() else run),
     ]
+    if not process_rank():
+        cbs.append(SampleGrid(run, settings.sample_epochs, seed=settings.seed, photos=settings.sample_photos))
+        cbs.append(Checkpoints(run, settings, checkpoint_seconds, named_cbs=named_cbs))
+    if process_count() > 1:
+        cbs.append(SeveralProcesses(settings.seed))
+    cbs += named_cbs
     if settings.channels_last:
         cbs.append(ChannelsLast())
     if settings.precision != 'float32':
@@ -288,6 +261,7 @@ def run_learner(
     "fastai's `Learner` with our callbacks, as it was when `state` was saved."
     # long: every setting goes where it belongs
     model = new_model(settings, classes, pretrained=state is None or bool(state.get('frozen')))
+    model = sync_batchnorm(model, dls.device)
     named_cbs = make_callbacks(settings.callbacks, classes)
     learn = network_learner(
         dls,
@@ -371,30 +345,34 @@ def train_micro_batched(
 ) -> Learner:
     "Train from the last checkpoint to the end, each batch in parts."
     # long: the arguments, one a line
-    if micro_batches > 1:
+    if micro_batches > settings.micro_batches:
         part = settings.bs // micro_batches
         print(f'out of memory: going on with batches of {part}, {micro_batches} of which make one step')
-    state = load_checkpoint(run)
-    manifest = Manifest.load(run / 'manifest.csv', dataset_folder(settings.data))
-    dls = photo_loaders(
-        manifest,
-        space=SPACES[settings.space],
-        size=settings.size,
-        bs=settings.bs,
-        hflip=settings.hflip,
-        vflip=settings.vflip,
-        margin=settings.margin,
-        micro_batches=micro_batches,
-        seed=settings.seed,
-        device=device,
-    )
-    run.save(settings)  # of a resumed run, now that its photos are known to be there
-    if not (run / 'baselines.csv').exists():
-        write_baselines(run, dls)
+    with first_process_first():
+        state = load_checkpoint(run)
+        manifest = Manifest.load(run / 'manifest.csv', dataset_folder(settings.data))
+        dls = photo_loaders(
+            manifest,
+            space=SPACES[settings.space],
+            size=settings.size,
+            bs=settings.bs,
+            hflip=settings.hflip,
+            vflip=settings.vflip,
+            margin=settings.margin,
+            micro_batches=micro_batches,
+            seed=settings.seed,
+            device=device,
+        )
+    if not process_rank():
+        run.save(settings)  # of a resumed run, now that its photos are known to be there
+        if not (run / 'baselines.csv').exists():
+            write_baselines(run, dls)
+    for dl in (dls.train, dls.valid):
+        dl.take_part(process_rank(), process_count())
     learn = run_learner(run, dls, settings, state, classes, checkpoint_seconds)
     if micro_batches > 1:
-        learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
-    if progress:
+        learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset)) // process_count()))
+    if progress and not process_rank():
         learn.add_cb(RunProgress(run.baselines()))
     learn.add_cbs(cbs)
     done = state['epochs'] if state else 0
@@ -406,15 +384,18 @@ def train_micro_batched(
 def fit_memory(
     attempt,  # a function of the number of parts into which each batch is cut
     bs: int,  # photos in a batch
+    first: int = 1,  # the number of parts to begin with
 ):  # what it returns
     "Try it with whole batches, then with more and more parts of one size; `BadInput` if no size fits into memory."
-    for parts in range(1, bs + 1):
+    for parts in range(first, bs + 1):
         if bs % parts:
             continue
         try:
             return attempt(parts)
         except torch.OutOfMemoryError:
-            pass  # while the error is being handled, its frames keep the learner alive
+            if process_count() > 1:  # the others are in the middle of a step
+                raise BadInput('out of memory: give a smaller bs, or more micro_batches') from None
+            # while the error is being handled, its frames keep the learner alive
         gc.collect()  # a learner and its callbacks refer to each other
         torch.cuda.empty_cache()
     raise BadInput('not even one photo at a time fits into memory: use a smaller size or network')
@@ -435,16 +416,22 @@ def train(
     "Train a network, or go on where it stopped. `BadInput` with what to do, if it cannot."
     # long: the arguments, one a line
     run = Run(folder)
-    device = check_device(device or default_device())
-    cbs = [*cbs, LogCurves(log, run.folder)] if log else cbs
-    if resume:
-        settings = resumed_settings(run.settings(), wanted, classes)
-    else:
-        settings, manifest = plan_run(run, wanted, classes)
-    with run.lock():
-        if not resume:
-            run.create(settings, manifest)
+    device = check_device(local_device(device or default_device()))
+    cbs = [*cbs, LogCurves(log, run.folder)] if log and not process_rank() else cbs
+    wanted['processes'] = process_count()
+    with ExitStack() as held:
+        with first_process_first():
+            resume = resume or process_rank() > 0  # the others find the run that the first one made
+            if resume:
+                settings = resumed_settings(run.settings(), wanted, classes)
+            else:
+                settings, manifest = plan_run(run, wanted, classes)
+            if not process_rank():
+                held.enter_context(run.lock())
+            if not resume:
+                run.create(settings, manifest)
         options = dict(
             progress=progress, device=device, checkpoint_seconds=checkpoint_seconds, classes=classes, cbs=cbs
         )
-        return fit_memory(lambda parts: train_micro_batched(run, settings, parts, **options), settings.bs)
+        parts = settings.micro_batches
+        return fit_memory(lambda parts: train_micro_batched(run, settings, parts, **options), settings.bs, parts)

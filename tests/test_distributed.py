@@ -1,0 +1,128 @@
+"""One training in two processes, started by torchrun as users do, on CPUs."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from colorlab.images import BadInput
+from colorlab.runs import Run
+from colorlab.training import train
+
+# The command, with small networks, and a digest of all weights of each process at the end.
+PROGRAM = """
+import hashlib, os
+from pathlib import Path
+
+import colorlab.training
+from colorlab.cli import main
+
+train = colorlab.training.train
+
+
+def small(folder, **how):
+    if not how['resume']:
+        how['args'] = dict(nf=4)
+        for name, args in how.get('callbacks', []):
+            args['args'] = dict(ndf=4, ni=3, strides=[2, 2])
+    learn = train(folder, **how)
+    nets = [learn.model, *([learn.adversary.disc] if hasattr(learn, 'adversary') else [])]
+    weights = b''.join(value.numpy().tobytes() for net in nets for value in net.state_dict().values())
+    rank = os.environ.get('RANK', 'alone')
+    Path(f'{folder}.{rank}').write_text(hashlib.sha256(weights).hexdigest())
+
+
+colorlab.training.train = small
+main()
+"""
+SMALL = ['--train', 16, '--val', 4, '--size', 32, '--device', 'cpu', '--seed', 3]
+
+
+class Torchrun:
+    "`torchrun --nproc_per_node 2` of the program above."
+
+    def __init__(self, folder, *args):
+        program = folder / 'program.py'
+        program.write_text(PROGRAM)
+        start = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', 2, program, 'train']
+        env = os.environ | {'OMP_NUM_THREADS': '1'}
+        kinds = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+        self.process = subprocess.Popen([*map(str, [*start, *args])], **kinds)
+
+    def wait_for(self, words):
+        "Until a line says so."
+        said = ''
+        for line in self.process.stdout:
+            said += line
+            if words in line:
+                return
+        raise AssertionError(said)
+
+    def workers(self):
+        "The processes that train, in the order of their ranks."
+        pid = self.process.pid
+        return [*map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())]
+
+    def end(self, code=0):
+        "What it has said since."
+        said = self.process.communicate()[0]
+        assert self.process.returncode == code, said
+        return said
+
+
+def files(run):
+    "Names of all files but those of single epochs."
+    names = {f.relative_to(run).as_posix() for f in run.rglob('*') if f.is_file()}
+    return {name for name in names if 'epoch-' not in name}
+
+
+def test_two_processes_learn_what_one_does_until_ctrl_c(photos, tmp_path):
+    "20 steps of 16 photos, at once; and 4 photos at a time in each of two processes. The batch norms are frozen."
+    one, two, freeze = tmp_path / 'one', tmp_path / 'two', r'layers\.\d+\.1\.'
+    how = ['--data', photos, *SMALL, '--bs', 16, '--schedule', 'constant', '--loss', 'mse', '--freeze', freeze]
+    running = Torchrun(tmp_path, *how, '--epochs', 5000, '--micro-batches', 2, '--out', two)
+    same = dict(train=16, val=4, size=32, bs=16, seed=3, schedule='constant', loss='mse', freeze=freeze)
+    net = dict(arch='colorlab.cnn:CNN', args=dict(nf=4))
+    train(one, data=photos, epochs=20, device='cpu', progress=False, **same, **net)
+    running.wait_for('epoch 21/')
+    running.process.send_signal(signal.SIGINT)
+    assert running.end(code=1).count('nothing is lost') == 1
+
+    a, b = (Run(run).history().drop(columns='seconds') for run in (one, two))
+    b = b[:20]
+    print('largest relative difference:', ((a - b).abs() / a).max().to_dict())
+    assert len(a) == 20 and a.train_loss[19] < 0.9 * a.train_loss[0]
+    np.testing.assert_allclose(b, a, rtol=1e-5)
+    assert files(one) == files(two)
+    with pytest.raises(BadInput, match='processes 2 and cannot go on with 1: torchrun --nproc_per_node 2 goes on'):
+        train(two, resume=True, device='cpu')
+
+
+def test_a_gan_whose_worker_is_killed_ends_in_the_same_weights(photos, tmp_path):
+    "Its end ends the whole run, and the command goes on. Batch norms learn."
+    how = ['--data', photos, *SMALL, '--bs', 4, '--epochs', 8, '--disc', 'patch']
+    Torchrun(tmp_path, *how, '--out', tmp_path / 'whole').end()
+
+    training = Torchrun(tmp_path, *how, '--out', tmp_path / 'cut')
+    training.wait_for('epoch 2/')
+    workers = training.workers()
+    os.kill(workers[1], signal.SIGKILL)
+    training.end(code=1)
+    assert not any(Path(f'/proc/{pid}').exists() for pid in workers)
+    assert not (tmp_path / 'cut.0').exists()
+
+    Torchrun(tmp_path, '--out', tmp_path / 'cut', '--resume', '--device', 'cpu').end()
+    assert len({(tmp_path / f'{run}.{rank}').read_text() for run in ('whole', 'cut') for rank in (0, 1)}) == 1
+    for name in ('model', 'disc'):
+        a, b = (load_file(tmp_path / run / f'{name}.safetensors') for run in ('whole', 'cut'))
+        assert all(torch.equal(a[k], b[k]) for k in a)
+    whole, cut = (Run(tmp_path / run).history().drop(columns='seconds') for run in ('whole', 'cut'))
+    pd.testing.assert_frame_equal(whole, cut, check_exact=True)
+    assert len(whole) == 8 and {'g_loss', 'd_loss', 'val_d_loss'} <= set(whole) and whole.notna().all(axis=None)

@@ -224,6 +224,8 @@ def read_onnx_header(
         known = known and type(header['size']) is int and session.get_inputs()[0].shape[1] > 0
     except (KeyError, TypeError, IndexError, ValueError, RecursionError):
         known = False
+    if 'colorlab pixels' in session.get_modelmeta().custom_metadata_map:
+        raise BadInput(f'{name}: is a whole colorizer for other programs (`export --pixels`); give the model itself')
     if not known:
         raise BadInput(f'{name}: is a network, but none that `colorlab export` of this version has written')
     return header

@@ -90,6 +90,7 @@ ARGUMENT_OPTIONS = {  # how the command calls what a message of the library call
     'max_pixels': '--max-pixels',
     'models': '--model',
     'out': '--out',
+    'resume': '--resume',
     'uncertainty': '--uncertainty',
     'upscaler': '--upscale',
 }
@@ -142,9 +143,9 @@ def report_results(
     would = 'would be ' * dry_run
     line = f'{count_photos(len(result.done))} {would}colored into {where}'
     if result.redone:
-        line += f', {len(result.redone)} of which had been made with other options'
+        line += f' ({len(result.redone)} again, with other options)'
     if result.skipped:
-        line += f', {len(result.skipped)} were there already (--force does them again)'
+        line += f'; {len(result.skipped)} already done (--force colors again)'
     say(line)
 
 # %% ../nbs/interfaces/102_cli_colorize.ipynb #461d7e1f

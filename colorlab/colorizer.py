@@ -49,6 +49,7 @@ from colorlab.inputs import (
     photo_to_array,
     stretch_contrast,
     to_photo,
+    to_picture,
     to_uint8,
     upsample_rows,
 )
@@ -363,20 +364,20 @@ def save(
 @patch
 def color_logits(
     self: Colorizer,
-    img: Image.Image,
+    img,  # a photo, as for `__call__`
     hints=(),
 ) -> np.ndarray:  # logits (1, Q, h, w), read-only
     "How likely the model thinks each color of its bins, before the softmax; `BadInput` if it predicts only one."
     self.check(distribution=True)
-    return self.predict_tta(img, hints)[1]
+    return self.predict_tta(to_picture(img), hints)[1]
 
 
 @patch
 def uncertainty(
     self: Colorizer,
-    img: Image.Image,
+    img,  # a photo, as for `__call__`
     hints=(),
-) -> np.ndarray:  # (h, w), units of Lab
+) -> np.ndarray:  # (h, w), float32, units of Lab
     "The standard deviation of the colors that the model thinks of, at a quarter of its own size."
     return color_std(self.color_logits(img, hints), self.bins)[0, 0]
 
@@ -384,7 +385,7 @@ def uncertainty(
 @patch
 def suggest_hint_points(
     self: Colorizer,
-    img: Image.Image,
+    img,  # a photo, as for `__call__`
     hints=(),
     n: int = 1,  # points; a small photo may have fewer
     unsure: np.ndarray | None = None,  # (h, w), units of Lab; by default `uncertainty`
@@ -392,6 +393,7 @@ def suggest_hint_points(
     "Where hints would help most: in the middle of what the model is least sure about, and apart from each other."
     from scipy.ndimage import gaussian_filter
 
+    img = to_picture(img)
     if unsure is None:
         unsure = self.uncertainty(img, hints)
     unsure = gaussian_filter(unsure, self.size / 64, mode='constant')  # less toward the borders
@@ -415,12 +417,13 @@ def suggest_hint_points(
 @patch
 def variants(
     self: Colorizer,
-    img: Image.Image,
+    img,  # a photo, as for `__call__`
     k: int = 3,  # ideas at most
     hints=(),  # kept in every idea
     places: int = 8,  # where hints are given, at most
 ) -> list:  # of lists of hints, each to be given to the colorizer
     "Different ideas about a photo: what its least sure place could be, also given wherever that is as likely."
+    img = to_picture(img)
     p = probabilities(self.color_logits(img, hints))[0]
     points = self.suggest_hint_points(img, hints, places)
     shares = [(x / img.width, y / img.height) for x, y in points]

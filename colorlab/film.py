@@ -28,8 +28,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from .colorize import earlier_result, hint_text, make_folder, provenance_fields
+from .colorize import hint_text, make_folder, provenance_fields
 from .colorizer import Colorizer
+from .file_plan import earlier_result
 from colorlab.film_files import (
     FILM_FORMATS,
     Film,

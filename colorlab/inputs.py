@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['LINEAR_PARTS', 'LINEAR_MIN', 'LINEAR_MAX', 'PIXELS_PER_CHUNK', 'BYTES_PER_CHUNK', 'STRIP_THREADS',
            'image_to_photo', 'array_to_photo', 'photo_to_array', 'is_tensor', 'tensor_to_photo', 'to_photo',
-           'model_size', 'upsample_rows', 'gray_lightness', 'pixel_lightness', 'color_strip', 'byte_tables',
-           'linear_to_bytes', 'cubed', 'lab_to_linear', 'fits_linear', 'lab_to_linear_in_gamut', 'resize_matrix',
-           'color_byte_strip', 'add_colors', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint', 'parse_hint',
-           'check_places', 'hints_at_size', 'chroma_factor']
+           'to_picture', 'model_size', 'upsample_rows', 'gray_lightness', 'pixel_lightness', 'color_strip',
+           'byte_tables', 'linear_to_bytes', 'cubed', 'lab_to_linear', 'fits_linear', 'lab_to_linear_in_gamut',
+           'resize_matrix', 'color_byte_strip', 'add_colors', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint',
+           'parse_hint', 'check_places', 'hints_at_size', 'chroma_factor']
 
 # %% ../nbs/extras/68_inputs.ipynb #6345e86f
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +107,14 @@ def to_photo(
             photo = photo.read()
         if isinstance(photo, (bytes, bytearray)):
             return decode_photo(bytes(photo))
-    raise BadInput(f'{kind}: is no photo; give a path, bytes, a picture of Pillow, an array or a tensor')
+    raise BadInput(f'{kind}: is no photo; give one: a path, bytes, a picture of Pillow, an array or a tensor')
+
+
+def to_picture(
+    photo,  # see `Colorizer.__call__`
+) -> Image.Image:
+    "A picture of any kind as one of Pillow, with 8 bits unless it is one of Pillow already; `BadInput` if it is none."
+    return photo if isinstance(photo, Image.Image) else Image.fromarray(to_uint8(to_photo(photo).pixels))
 
 # %% ../nbs/extras/68_inputs.ipynb #39477ed6
 def model_size(
@@ -315,7 +322,7 @@ def color_to_ab(
     except (TypeError, ValueError):
         a = b = float('nan')
     if not np.isfinite([a, b]).all():
-        forms = 'one such as #a03020 or red, or a and b in units of Lab'
+        forms = 'one such as #a03020 (red, green and blue, with its #) or red, or a and b in units of Lab'
         raise BadInput(f'{color}: is no color; give {forms}')
     return a, b
 
@@ -348,8 +355,10 @@ def parse_hint(
 
 # %% ../nbs/extras/68_inputs.ipynb #9b9d3179
 def check_places(hints, img: Image.Image):
-    "`BadInput` if a hint lies outside of a photo."
+    "`BadInput` if a hint is none, or lies outside of a photo."
     for h in hints:
+        if not isinstance(h, Hint):
+            raise BadInput(f"{h}: is no hint; give one such as Hint(120, 80, '#a03020')")
         if not (0 <= h.x < img.width and 0 <= h.y < img.height):
             place = f'{h.x:g},{h.y:g}'
             raise BadInput(f'the hint at {place} lies outside of the photo, which is {img.width} × {img.height}')

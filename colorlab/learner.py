@@ -249,7 +249,7 @@ def network_learner(
     metrics=None,  # by default PSNR and ab-RMSE
     freeze: str = None,  # a regular expression: weights with such names do not learn
     cbs=(),  # further callbacks
-    path=None,  # where files go; by default the folder of the photos
+    path='.',  # where files of fastai's callbacks go, such as models/ and history.csv; not among the photos
     **kwargs,  # see fastai's `Learner`
 ) -> Learner:
     "A fastai `Learner` for color; `learn.model_spec` is what `save_model` wants to know. `BadInput` if nothing fits."

@@ -287,7 +287,7 @@ class Run:
     def check_free(self):
         "`BadInput` if the folder already holds something."
         if self.exists():
-            advice = 'resume it (--resume), or choose another folder'
+            advice = 'go on with `resume`, or choose another folder'
             raise BadInput(f'{self.folder}: holds a run already; {advice}')
         for f in self.folder.glob('*'):
             if f.name not in UNFINISHED or (f.is_dir() and any(f.iterdir())):

@@ -189,7 +189,8 @@ def test_ten_visitors_at_once_and_a_signal(app, tmp_path):
     for i, (stage, file) in enumerate(visits):
         assert [j for j in range(10) if scenes[j].name in stage] == [i]
         assert file == (tmp_path / scenes[i].name).read_bytes()
-    assert len(app.files()) == 20
+    visit(0)
+    assert len(app.files()) >= 2  # of this visit; those of earlier ones are perhaps deleted by now
     if sys.platform == 'linux':
         assert 'libtorch' not in Path(f'/proc/{app.process.pid}/maps').read_text()
     app.process.send_signal(signal.SIGTERM)

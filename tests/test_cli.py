@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_done(run, photos, tmp_path):
     for name in ('torn.jpg', 'torn.tif', 'letter.jpg', 'empty.png'):
         assert sum(name in line for line in done.stderr.splitlines()) == 1
     again = colorlab('colorize', photos, '--model', run, '--out', tmp_path / 'out', check=False)
-    assert '0 photos colored' in again.stdout and '24 were there already' in again.stdout
+    assert '0 photos colored' in again.stdout and '24 already done' in again.stdout
 
 
 def test_bad_input_is_one_line(run, photos, tmp_path):

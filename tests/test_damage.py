@@ -130,7 +130,7 @@ def test_a_disk_that_is_read_only_is_one_line(gray, photos, disk):
         one_line(colorlab('colorize', gray, '--out', out, check=False), f'{out}: ')
     assert (folder / 'out' / 'a.jpg').read_bytes() == first
     said = colorlab('colorize', gray / 'a.jpg', '--out', folder / 'out').stdout  # nothing to write, nothing wrong
-    assert '1 were there already' in said
+    assert '1 already done' in said
     one_line(colorlab('train', '--arch', 'cnn', '--data', photos, '--out', folder / 'run', check=False), 'Read-only')
     one_line(colorlab('doctor', gray, '--out', folder / 'page.html', check=False), 'Read-only')
 

@@ -330,10 +330,12 @@ def test_what_is_asked_differently_is_done(tmp_path):
 
     assert colorize() == 'new'
     plain, hints = (out / 'a.jpg').read_bytes(), [Hint(60, 50, '#c03030')]
-    for options in (dict(hints=hints), dict(vividness=1.4), dict(vividness='accurate'), dict(stamped=True)):
+    for options in (dict(vividness=1.4), dict(vividness='accurate'), dict(stamped=True), dict(hints=hints)):
         assert (colorize(**options), colorize(**options)) == ('again', 'there')
         assert (out / 'a.jpg').read_bytes() != plain
-    assert colorize(vividness='vivid') == 'again' and (out / 'a.jpg').read_bytes() == plain
+    assert colorize() == colorize(vividness=1.4) == 'there'  # what somebody said by hints is not thrown away
+    assert colorize(force=True) == 'new' and (out / 'a.jpg').read_bytes() == plain
+    assert colorize(vividness='vivid') == 'there'
     assert (colorize(variants=1), colorize(variants=1), colorize(variants=3)) == ('new', 'there', 'again')
     assert len(list(out.glob('a.variant*.jpg'))) > 1
     assert colorize(variants=3) == colorize(variants=2) == 'there'  # the first two are the same
@@ -341,6 +343,7 @@ def test_what_is_asked_differently_is_done(tmp_path):
     colorize(hints=hints)
     assert colorize(hints=hints, uncertainty=True) == 'again'  # the picture is of another time
     assert colorize(hints=hints, sidecar=True) == 'again'
+    colorize(force=True)
     model = dict(enlarged_times=2, enlarged_by='blocks', enlarged_sha256='2' * 64)
     upscaler = Upscaler(lambda x: x.repeat(2, 2).repeat(2, 3), SR2, 0, model)
     assert (colorize(upscaler=upscaler), colorize(upscaler=upscaler), colorize()) == ('again', 'there', 'again')
@@ -350,7 +353,11 @@ def test_what_is_asked_differently_is_done(tmp_path):
     other = replace(colorizer, provenance=dict(model='lite', sha256='1' * 64))
     assert color_files(other, [tmp_path / 'a.jpg'], out, progress=False).redone
     said = colorlab('colorize', tmp_path / 'a.jpg', '--out', out).stdout
-    assert said.endswith('1 of which had been made with other options\n')
+    assert said.endswith('(1 again, with other options)\n')
+    shutil.copy(out / 'a.jpg', tmp_path / 'grandmother.jpg')  # whatever its name, it says that it was colored
+    found = color_files(colorizer, [tmp_path / 'grandmother.jpg'], progress=False)
+    assert found.skipped and 'was colored by the model lite already' in found.messages[0]
+    assert not (tmp_path / 'grandmother.colored.jpg').exists()
 
 
 def test_what_others_made_is_not_written_over(photos, tmp_path):
@@ -368,7 +375,7 @@ def test_one_photo_may_be_given_its_name(photos, tmp_path):
     photo, new = next(photos.rglob('*.jpg')), tmp_path / 'new' / 'Oma.jpeg'
     assert f'1 photo colored into {new}\n' == colorlab('colorize', photo, '--out', new).stdout
     assert read_provenance(new)['model'] == 'lite'
-    assert '1 were there already' in colorlab('colorize', photo, '--out', new).stdout
+    assert '1 already done' in colorlab('colorize', photo, '--out', new).stdout
 
     def refused(words, *sources, out):
         done = colorlab('colorize', *sources, '--out', out, check=False)

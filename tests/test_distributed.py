@@ -12,7 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from colorlab.distributed import sync_batchnorm
 from colorlab.images import BadInput
+from colorlab.model_files import create_model
 from colorlab.runs import Run
 from colorlab.training import train
 
@@ -126,3 +128,19 @@ def test_a_gan_whose_worker_is_killed_ends_in_the_same_weights(photos, tmp_path)
     whole, cut = (Run(tmp_path / run).history().drop(columns='seconds') for run in ('whole', 'cut'))
     pd.testing.assert_frame_equal(whole, cut, check_exact=True)
     assert len(whole) == 8 and {'g_loss', 'd_loss', 'val_d_loss'} <= set(whole) and whole.notna().all(axis=None)
+
+
+@pytest.mark.parametrize('arch', ['colorlab.cnn:CNN', 'colorlab.unet:TimmUNet', 'colorlab.pix2pix:PatchGAN'])
+def test_batch_norms_of_gpus_see_the_whole_batch(arch, monkeypatch):
+    "Their layers are exchanged, the weights are the same ones, and a finished model computes the same."
+    monkeypatch.setattr('colorlab.distributed.process_count', lambda: 2)
+    torch.manual_seed(0)
+    model = create_model(arch, {}).eval()
+    x = [torch.randn(2, n, 64, 64) for n in ((1, 2) if 'GAN' in arch else (1,))]
+    weights, before = dict(model.named_parameters()), model(*x)
+    assert sync_batchnorm(model, 'cpu') is model
+    synced = sync_batchnorm(model, 'cuda:1')
+    norms = {type(m).__name__ for m in synced.modules() if 'BatchNorm' in type(m).__name__}
+    assert norms and all(name.startswith('SyncBatchNorm') for name in norms), norms
+    assert all(weights[name] is weight for name, weight in synced.named_parameters())
+    assert torch.equal(synced(*x), before)

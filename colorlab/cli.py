@@ -24,6 +24,7 @@ from typing import Annotated
 
 import typer
 
+from .cli_archive import archive_command
 from colorlab.cli_colorize import (
     ForceOption,
     MaxPixelsOption,
@@ -136,6 +137,7 @@ app.command('train')(train_command)
 # %% ../nbs/interfaces/109_cli.ipynb #9e8c79eb
 app.command('colorize')(colorize_command)
 app.command('inspect')(inspect_command)
+app.command('archive')(archive_command)
 
 # %% ../nbs/interfaces/109_cli.ipynb #12675732
 FilmArgument = Annotated[Path, argument(help='A film of any kind that FFmpeg reads.')]

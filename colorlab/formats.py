@@ -53,6 +53,7 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'app': 'gradio',
     'study': 'pandas matplotlib starlette uvicorn segno',
     'log': 'tensorboard trackio',
+    'archive': 'ray pyarrow fsspec',
 }
 
 # %% ../nbs/foundations/20_formats.ipynb #a7d17219

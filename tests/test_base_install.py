@@ -97,6 +97,7 @@ def test_it_colors_as_the_full_install_does(base, tmp_path):
         (['export', 'lite', '--out', 'x.onnx'], 'onnx'),
         (['colorize', 'photo.jpg', '--model', 'hf:owner/name'], 'hub'),
         (['study', 'analyze', 'key.json'], 'study'),
+        (['archive', '.', '--out', 'x'], 'archive'),
     ],
     ids=lambda x: x if isinstance(x, str) else x[0],
 )

@@ -394,8 +394,7 @@ def suggest_hint_points(
     from scipy.ndimage import gaussian_filter
 
     img = to_picture(img)
-    if unsure is None:
-        unsure = self.uncertainty(img, hints)
+    unsure = self.uncertainty(img, hints) if unsure is None else unsure
     unsure = gaussian_filter(unsure, self.size / 64, mode='constant')  # less toward the borders
     h, w = unsure.shape
     prints = find_prints(img)

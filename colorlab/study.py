@@ -166,8 +166,7 @@ def estimate_power(
 ) -> float:  # 0..1
     """How often such a study would find such a difference between two versions, at the 5 % level.
 
-    With more versions at 5 % divided by the number of comparisons, the strictest step of `holm`. With few raters it
-    promises too much (eight: 52 % where 42 % were counted), for it takes the spreads for known.
+    More versions: at 5 % divided by the number of comparisons, the strictest step of `holm`. Too high for few raters.
     """
     variants = trial_variants(question_type, [f'v{i}' for i in range(versions)])
     seats = assign_seats(photos, len(variants), raters, np.random.default_rng(0))

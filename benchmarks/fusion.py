@@ -1,0 +1,140 @@
+"""What fusion is worth to a small Koala on 5,000 photos, for lesson koala: with a classifier's logits, and without.
+
+python benchmarks/fusion.py LISTING PHOTOS OUT    # about half an hour on half a core; interrupted, it goes on
+LISTING is a table (file, split) of the photos below PHOTOS. Three networks learn alike from 5,000 of them: with zeros
+in place of the logits, with those of a classifier that keeps its random weights, and of the ImageNet classifier. Each
+is then judged on the sample's 276 photos, which are not among them.
+Writes colorlab/assets/fusion.csv (a row a method and photo) and fusion.jpg (twelve photos, a row a method).
+"""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from course import ASSETS, COLUMNS, SMALL, draw_six, write_sheet
+from PIL import ImageOps
+
+from colorlab.data import make_manifest
+from colorlab.images import img_to_rgb, open_photo, sample_folder
+from colorlab.koala import Koala, lite0_classifier
+from colorlab.lab import LAB
+from colorlab.metrics import score
+
+PHOTOS, SIZE, CROP, PASSES, BS, LR, SEED = 5_000, 128, 64, 10, 32, 3e-3, 1
+NETWORKS = 'no fusion', 'untrained classifier', 'ImageNet classifier'
+CHOSEN = (  # where fusion changes much: four hits, two misses; six others are drawn at random
+    'scenes/gc-renewable-windmill.jpg',
+    'scenes/gc-animal-dolphin.jpg',
+    'scenes/gc-world_animals-lemur.jpg',
+    'things/tp-bolsom.jpg',
+    'scenes/gc-animal-calf.jpg',
+    'scenes/gc-monuments-statueOfLiberty.jpg',
+)
+
+
+def load(folder, files):
+    "Photos as bytes, (N, 3, 128, 128): the largest square of each."
+    imgs = (ImageOps.fit(open_photo(folder / file), (SIZE, SIZE)) for file in files)
+    return torch.stack([torch.tensor(img_to_rgb(img)).mul(255).round().byte() for img in imgs])
+
+
+def to_xy(photos):
+    "L and ab in −1..1."
+    return LAB.split(photos / 255)
+
+
+def network(name):
+    "A small Koala with its classifier."
+    torch.manual_seed(SEED)
+    model = Koala(**SMALL)
+    if name == 'ImageNet classifier':
+        lite0_classifier(model)
+    return model
+
+
+def ask(model, name, photos):
+    "What its classifier says about each photo; zeros without fusion."
+    if name == 'no fusion':
+        return torch.zeros(len(photos), 1000)
+    return torch.cat([model.classify(to_xy(part)[0]) for part in photos.split(32)])
+
+
+def random_crops(photos, rng):
+    "A place of 64×64 pixels of each, half of them mirrored; the logits stay those of the whole photo."
+    places = rng.integers(0, SIZE - CROP + 1, (len(photos), 2))
+    crops = torch.stack([p[:, i : i + CROP, j : j + CROP] for p, (i, j) in zip(photos, places)])
+    return torch.where(torch.tensor(rng.random(len(photos)) < 0.5)[:, None, None, None], crops.flip(-1), crops)
+
+
+def train(model, photos, what):
+    "Mean squared error, as in the report; one cycle of the learning rate."
+    rng, steps = np.random.default_rng(SEED), PASSES * (len(photos) // BS)
+    opt = torch.optim.AdamW(model.param_groups()[0], LR, weight_decay=1e-2)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, LR, steps)
+    model.train().to(memory_format=torch.channels_last)
+    for _ in range(PASSES):
+        order = torch.tensor(rng.permutation(len(photos)))
+        for i, batch in enumerate(order.split(BS)[: len(photos) // BS]):
+            x, y = to_xy(random_crops(photos[batch], rng))
+            with torch.autocast('cpu', torch.bfloat16):
+                loss = F.mse_loss(model.color(x, what[batch]), y)
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+            cycle.step()
+            if i % 20 == 0:
+                print(f'{loss.item():.4f}', end=' ', flush=True)
+    return model.eval()
+
+
+@torch.no_grad()
+def paint(model, photos, what):
+    "Whole photos in color, (N, 3, 128, 128)."
+    parts = zip(photos.split(32), what.split(32))
+    return torch.cat([LAB.merge(x := to_xy(part)[0], model.color(x, c)) for part, c in parts])
+
+
+def trained(name, photos, out):
+    "A network, from its file if it is there."
+    model, file = network(name), out / f'{name}.pt'
+    if not file.exists():
+        what = ask(model, name, photos())
+        torch.save(train(model, photos(), what).state_dict(), file)
+    model.load_state_dict(torch.load(file, weights_only=True))
+    return model.eval()
+
+
+def main(listing, folder, out):
+    torch.set_num_threads(1)
+    table = pd.read_csv(listing)
+    files = table[table.split == 'train'].file.sample(PHOTOS, random_state=SEED)
+    photos = cache(lambda: load(folder, files))
+    own = make_manifest(sample_folder()).table
+    truth = load(sample_folder(), own.file)
+    rows, tables = {}, []
+    for name in NETWORKS:
+        model = trained(name, photos, out)
+        what = ask(model, name, truth)
+        rows[name] = paint(model, truth, what)
+    files, tested = own.file.tolist(), own.file[own.split == 'test'].tolist()
+    sixes = [[files.index(file) for file in six] for six in (CHOSEN, [tested[i] for i in draw_six(tested)])]
+    others = torch.arange(len(truth)).roll(1)
+    for six in sixes:  # in the pictures: of the photo to the left
+        others[six] = torch.tensor(np.roll(six, 1))
+    rows['logits of another photo'] = paint(model, truth, what[others])
+    for name, pred in rows.items():
+        tables.append(score(pred, truth / 255).assign(method=name, file=own.file.to_numpy()))
+    scores = pd.concat(tables)[COLUMNS].round(3)
+    scores.to_csv(ASSETS / 'fusion.csv', index=False)
+    print(scores.groupby('method', sort=False).mean(numeric_only=True))
+    torch.save(rows | {'truth': truth}, out / 'pictures.pt')
+    shown = sum(sixes, [])
+    write_sheet('fusion', [pred[shown] for pred in rows.values()] + [truth[shown] / 255])
+
+
+if __name__ == '__main__':
+    main(*map(Path, sys.argv[1:]))

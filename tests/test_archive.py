@@ -1,0 +1,158 @@
+"""An archive through Ray Data: killed workers, a killed command, a bucket with broken files, the bytes of colorize."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import Running, sample
+from PIL import Image
+
+pytest.importorskip('ray', reason='Ray is missing: pip install colorlab[archive]')
+
+import pandas as pd  # noqa: E402
+
+from colorlab.archive import color_archive  # noqa: E402
+from colorlab.colorize import color_files  # noqa: E402
+from colorlab.colorizer import Colorizer  # noqa: E402
+from colorlab.images import BadInput  # noqa: E402
+from colorlab.stores import open_store, write_whole  # noqa: E402
+
+N_PHOTOS, N_IN_BUCKET = 72, 100
+moto = os.environ.get('COLORLAB_MOTO_SERVER') or shutil.which('moto_server')
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope='module')
+def endpoint():
+    "The address of a server that speaks S3's protocol, once it is started; clients read it from the environment."
+    found = f'http://127.0.0.1:{free_port()}'
+    account = dict(AWS_ACCESS_KEY_ID='x', AWS_SECRET_ACCESS_KEY='x', AWS_EC2_METADATA_DISABLED='true')
+    account |= dict(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))  # of the cluster of these tests
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (account | dict(AWS_ENDPOINT_URL=found, AWS_DEFAULT_REGION='us-east-1')).items():
+            patch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(scope='module')
+def cluster(endpoint, tmp_path_factory):
+    "The address of a cluster of one machine; Ray starts once for all tests."
+    port, folder = free_port(), tmp_path_factory.mktemp('ray')
+    env = dict(os.environ, RAY_USAGE_STATS_ENABLED='0', RAY_raylet_start_wait_time_s='300', RAY_TMPDIR='/tmp')
+    ray = [Path(sys.executable).with_name('ray'), 'start', '--head', '--block', f'--port={port}', '--num-cpus=2']
+    ray += ['--include-dashboard=false', f'--object-store-memory={100 * 2**20}', '--disable-usage-stats']
+    with open(folder / 'log', 'w') as log:
+        head = subprocess.Popen(ray, stdout=log, stderr=log, env=env)
+    while 'Ray runtime started' not in (folder / 'log').read_text():
+        assert head.poll() is None, (folder / 'log').read_text()
+        time.sleep(0.1)
+    yield f'127.0.0.1:{port}'
+    head.send_signal(signal.SIGTERM)
+    head.wait()
+
+
+def fill(folder, n):
+    "Small gray photos, cut out of the sample's, in two folders, and every hundredth broken, at least one."
+    files = sorted(sample.glob('scenes/*.jpg'))
+    for i in range(n):
+        where = folder / f'box {i % 2}'
+        where.mkdir(parents=True, exist_ok=True)
+        img = Image.open(files[i % len(files)]).convert('L')
+        img.crop((i % 7, i % 5, i % 7 + 96, i % 5 + 72)).save(where / f'{i:03}.jpg')
+        if i % 100 == 50:
+            (where / f'{i:03}.jpg').write_bytes((where / f'{i:03}.jpg').read_bytes()[:500])
+    return folder
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob('*.jpg')}
+
+
+def ray_workers(name):
+    "Processes of Ray that color, by what they call themselves."
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            if f'ray::MapWorker(MapBatches({name}))' in (folder / 'cmdline').read_text():
+                yield int(folder.name)
+        except OSError:
+            pass
+
+
+def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_path):
+    box, out = fill(tmp_path / 'in', N_PHOTOS), tmp_path / 'out'
+    args = 'archive', box, '--out', out, '--address', cluster, '--workers', 2, '--per-task', 8
+    running = Running(*args)
+    running.wait_for(lambda: len(contents(out)) >= 8)
+    victim = next(ray_workers('ArchiveWorker'))
+    os.kill(victim, signal.SIGKILL)
+    running.wait_for(lambda: len(contents(out)) >= 32)
+    running.end(signal.SIGKILL)
+    there = {p: p.stat().st_mtime_ns for p in out.rglob('*.jpg')}
+    assert 32 <= len(there) < N_PHOTOS and not (out / 'archive.parquet').exists()
+
+    done = Running(*args).end()
+    assert done.returncode == 1 and '050.jpg: cannot be read' in done.stderr and 'Traceback' not in done.stderr
+    assert 'were there already' in done.stdout
+    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
+    assert contents(out) == contents(tmp_path / 'plain') and len(contents(out)) == N_PHOTOS - 1
+    assert all(p.stat().st_mtime_ns == then for p, then in there.items()), 'a photo was colored twice'
+    table = pd.read_parquet(out / 'archive.parquet')
+    assert table.file.nunique() == len(table) == N_PHOTOS and (table.status == 'done').sum() == N_PHOTOS - 1
+    assert not list(out.rglob('.*.part')) and not (out / '.archive' / 'work').exists()
+
+
+@pytest.fixture(scope='module')
+def bucket(endpoint, tmp_path_factory):
+    if not moto:
+        pytest.skip('no S3 server: pip install "moto[server]", or name its moto_server in COLORLAB_MOTO_SERVER')
+    with open(tmp_path_factory.mktemp('moto') / 'log', 'w') as log:
+        server = subprocess.Popen([moto, '-p', endpoint.rpartition(':')[2]], stdout=log, stderr=log)
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(urllib.request.Request(f'{endpoint}/archive', method='PUT'))
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield 's3://archive'
+    server.terminate()
+    server.wait()
+
+
+def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_path):
+    box = fill(tmp_path / 'in', N_IN_BUCKET)
+    for name, data in contents(box).items():
+        write_whole(*open_store(f'{bucket}/photos/{name}'), data)
+    args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 2
+    done = Running(*args).end()
+    assert done.returncode == 1 and f'{N_IN_BUCKET - 1} photos colored' in done.stdout, done.stdout + done.stderr
+    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
+    store, folder = open_store(f'{bucket}/colored')
+    for name, data in contents(tmp_path / 'plain').items():
+        assert store.cat_file(f'{folder}/{name}') == data
+    store.rm_file(f'{folder}/box 1/001.jpg')
+    done = Running(*args).end()
+    assert f'1 photo colored into {bucket}/colored, {N_IN_BUCKET - 2} were there already' in done.stdout
+    with store.open(f'{folder}/archive.parquet', 'rb') as f:
+        table = pd.read_parquet(f)
+    assert len(table) == N_IN_BUCKET and table[table.status == 'refused'].why.str.contains('050.jpg: cannot').all()
+
+
+def test_a_wrong_source_or_cluster_is_one_line(tmp_path):
+    fill(tmp_path / 'in', 1)
+    for source, words in ((tmp_path / 'nowhere', 'no such folder'), ('ftpx://a/b', 'cannot be opened')):
+        with pytest.raises(BadInput, match=words):
+            color_archive(source, tmp_path / 'out', progress=False)
+    assert not (tmp_path / 'out').exists()

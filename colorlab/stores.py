@@ -26,6 +26,7 @@ from .file_plan import FilePlan, number_twins
 from .images import PHOTO_SUFFIXES, BadInput, atomic_write
 
 # %% ../nbs/extras/990_stores.ipynb #c0000007
+# long: one story, told from top to bottom
 @cache
 def bucket_store(
     scheme: str,  # s3 or gs
@@ -62,6 +63,7 @@ def is_local(store: fsspec.AbstractFileSystem) -> bool:
     return isinstance(store, LocalFileSystem)
 
 # %% ../nbs/extras/990_stores.ipynb #c0000009
+# long: one story, told from top to bottom
 def write_whole(
     store: fsspec.AbstractFileSystem,
     path: str,
@@ -119,6 +121,7 @@ def folder_photos(
         yield from ((f'{url.rstrip("/")}/{source.as_posix()}', dest.as_posix()) for source, dest in plan.items())
 
 # %% ../nbs/extras/990_stores.ipynb #c000000c
+# long: one story, told from top to bottom
 def listed_files(
     url: str,  # a list, .parquet or .csv, with a column `file`
 ):
@@ -167,6 +170,7 @@ def cut_tasks(
         yield task
 
 # %% ../nbs/extras/990_stores.ipynb #c0000010
+# long: one story, told from top to bottom
 TASKS_PER_FILE = 1000  # of the plan
 
 

@@ -94,7 +94,7 @@ class ArchiveWorker:
 
         Image.MAX_IMAGE_PIXELS, inputs.STRIP_THREADS = None, 1
         name = self.made_by['model']
-        backend = onnx_backend(name, ray.get(self.model[0]), threads=1)
+        backend = onnx_backend(name, ray.get(self.model[0]))
         self.colorizer = colorizer_from_backend(name, None, backend, self.made_by)
         self.said = json.dumps(provenance_fields(**self.options))
         self.store, self.folder = open_store(self.out)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .images import BadInput, assets_folder, cpu_count, printable
+from .images import BadInput, assets_folder, printable
 from .lab import SPACES
 
 # %% ../nbs/extras/67_backends.ipynb #1c2dcf57
@@ -238,13 +238,13 @@ RUN_SECONDS = 120  # for one picture; a stranger's network may never end
 def onnx_backend(
     name,  # what to call it
     source,  # a path, or the bytes of a file
-    threads: int | None = None,  # by default as many as this process may use
+    threads: int = 1,  # more are faster, and add in another order: some pixels then differ by 1 of 255
 ) -> Backend:
     "A model that runs in onnxruntime; `BadInput` if it is none."
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cpu_count()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # else it waits at others' expense
     options.log_severity_level = 4  # our own line says it
     try:

@@ -343,7 +343,7 @@ def start_colorizer(file: Path, made_by: dict, max_image_pixels: int | None, opt
     import colorlab.inputs as inputs
 
     Image.MAX_IMAGE_PIXELS, inputs.STRIP_THREADS = max_image_pixels, 1
-    colorizer = colorizer_from_backend(file.name, file, onnx_backend(file.name, file, threads=1), made_by)
+    colorizer = colorizer_from_backend(file.name, file, onnx_backend(file.name, file), made_by)
     return lambda pair: color_one(colorizer, *pair, **options)
 
 # %% ../nbs/extras/72_colorize.ipynb #0d33cfa7

@@ -106,7 +106,7 @@ def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_pat
     done = Running(*args).end()
     assert done.returncode == 1 and '050.jpg: cannot be read' in done.stderr and 'Traceback' not in done.stderr
     assert 'were there already' in done.stdout
-    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False, jobs=2)
+    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
     assert contents(out) == contents(tmp_path / 'plain') and len(contents(out)) == N_PHOTOS - 1
     assert all(p.stat().st_mtime_ns == then for p, then in there.items()), 'a photo was colored twice'
     table = pd.read_parquet(out / 'archive.parquet')
@@ -138,7 +138,7 @@ def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_
     args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 2
     done = Running(*args).end()
     assert done.returncode == 1 and f'{N_IN_BUCKET - 1} photos colored' in done.stdout, done.stdout + done.stderr
-    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False, jobs=2)
+    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
     store, folder = open_store(f'{bucket}/colored')
     for name, data in contents(tmp_path / 'plain').items():
         assert store.cat_file(f'{folder}/{name}') == data

@@ -19,6 +19,7 @@ import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -274,6 +275,10 @@ def quiet_libraries():
     warnings.filterwarnings('ignore', module='PIL')  # our own line names the damaged file
     for name in ('tifffile', 'imagecodecs'):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if find_spec('pyarrow') and find_spec('pandas') and sys.argv[1:2] not in (['colorize'], ['inspect'], ['archive']):
+        import pandas
+
+        pandas.options.mode.string_storage = 'python'  # Arrow refuses names of files that are no Unicode
 
 # %% ../nbs/interfaces/109_cli.ipynb #c11d0002
 @contextmanager

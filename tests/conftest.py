@@ -10,6 +10,13 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import pandas
+
+    pandas.options.mode.string_storage = 'python'  # as the command does: Arrow refuses names that are no Unicode
+except ImportError:
+    pass
+
 root = Path(__file__).parents[1]
 sample = root / 'data' / 'sample'
 

@@ -41,6 +41,8 @@ def bucket_store(
         server = urlsplit(endpoint)
         region = os.environ.get('AWS_DEFAULT_REGION', 'us-east-1')
         options = dict(scheme=server.scheme, endpoint_override=server.netloc, region=region)
+    if scheme == 's3':
+        options['allow_delayed_open'] = 'true'  # a small file is one request, and not an upload in parts
     return ArrowFSWrapper(FileSystem.from_uri(f'{scheme}://{bucket}?{urlencode(options)}'.rstrip('?'))[0])
 
 

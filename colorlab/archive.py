@@ -67,7 +67,6 @@ def color_stored(
     return outcome, hashlib.sha256(data).hexdigest(), len(data)
 
 # %% ../nbs/extras/991_archive.ipynb #a0000009
-# long: one story, told from top to bottom
 def row_schema(
     now: bool = True,  # with a column for whether this run did it, which the table leaves out
 ) -> pa.Schema:
@@ -77,7 +76,7 @@ def row_schema(
     columns |= dict(model=text, model_sha256=text, options=text)
     return pa.schema(columns | dict(now=pa.bool_()) if now else columns)
 
-
+# %% ../nbs/extras/991_archive.ipynb #51440631
 @dataclass
 class ArchiveWorker:
     "Colors tasks in a process of Ray, and leaves a row about each photo."
@@ -114,7 +113,7 @@ def begin_task(
     key: str,  # of the task
 ) -> dict:  # begun: how often; deaths: photo -> in how many processes it was the last one
     "Note that a task is begun."
-    path = f'{self.folder}/.archive/work/{key}.json'
+    path = f'{self.folder}/.archive/notes/{key}.json'
     try:
         notes = json.loads(self.store.cat_file(path))
     except (FileNotFoundError, ValueError):
@@ -127,7 +126,7 @@ def begin_task(
 @patch
 def note(self: ArchiveWorker, key: str, notes: dict):
     "Write down what `begin_task` will read if this process dies."
-    write_whole(self.store, f'{self.folder}/.archive/work/{key}.json', json.dumps(notes).encode())
+    write_whole(self.store, f'{self.folder}/.archive/notes/{key}.json', json.dumps(notes).encode())
 
 # %% ../nbs/extras/991_archive.ipynb #a000000c
 @patch
@@ -186,7 +185,6 @@ def color_row(
     return row | dict(why='; '.join(outcome.messages) or None)
 
 # %% ../nbs/extras/991_archive.ipynb #a000000e
-# long: one story, told from top to bottom
 @patch
 def color_task(
     self: ArchiveWorker,
@@ -206,20 +204,15 @@ def color_task(
                 for folder in {os.path.dirname(f'{self.folder}/{name}') for name in names}:
                     remove_abandoned(folder)
         deaths = notes['deaths'].get(file, 0)
-        if notes['begun'] > 1 and deaths < 2:
-            notes['deaths'][file] = deaths + 1
-            self.note(key, notes)
-            rows.append(self.color_row(file, name, deaths))
-            notes['deaths'][file] = deaths
-        else:
-            rows.append(self.color_row(file, name, deaths))
+        if notes['begun'] > 1 and deaths < 2:  # if this process dies now, the next one knows at which photo
+            self.note(key, notes | dict(deaths=notes['deaths'] | {file: deaths + 1}))
+        rows.append(self.color_row(file, name, deaths))
     if notes:
         rows_path = f'{self.folder}/.archive/rows/{key}.parquet'
         store_table(self.store, rows_path, pa.Table.from_pylist(rows, row_schema()))
     return rows
 
 # %% ../nbs/extras/991_archive.ipynb #a0000010
-# long: one story, told from top to bottom
 RAY_SETTINGS = dict(
     RAY_USAGE_STATS_ENABLED='0',
     RAY_DATA_LOG_LEVEL='CRITICAL',
@@ -228,7 +221,7 @@ RAY_SETTINGS = dict(
 )
 OBJECT_STORE_BYTES = 200 * 2**20
 
-
+# %% ../nbs/extras/991_archive.ipynb #6004c954
 @contextmanager
 def ray_session(
     address: str | None = None,  # of a cluster, such as auto or HOST:6379; None: start Ray on this machine
@@ -365,7 +358,7 @@ def color_archive(
         for _ in progress_lines(rows, total, 'coloring', 'photo') if progress and bar.disable else bar:
             pass
     store, folder = open_store(out)
-    for name in ('plan', 'work'):
+    for name in ('plan', 'notes'):
         with suppress(FileNotFoundError):
             store.rm(f'{folder}/.archive/{name}', recursive=True)
     return result

@@ -51,9 +51,9 @@ def report_archive(
         say(line, err=True)
     line = f'{count_photos(result.done)} colored into {out}'
     if result.kept:
-        line += f', {result.kept} were there already (--force does them again)'
+        line += f'; {result.kept} already done (--force colors again)'
     if result.refused:
-        line += f', {result.refused} could not be colored'
+        line += f'; {result.refused} could not be colored'
     say(f'{line}; the table is {result.table}')
 
 # %% ../nbs/interfaces/105_cli_archive.ipynb #b0000007

@@ -26,7 +26,6 @@ from .file_plan import FilePlan, number_twins
 from .images import PHOTO_SUFFIXES, BadInput, atomic_write
 
 # %% ../nbs/extras/990_stores.ipynb #c0000007
-# long: one story, told from top to bottom
 @cache
 def bucket_store(
     scheme: str,  # s3 or gs
@@ -45,7 +44,7 @@ def bucket_store(
         options['allow_delayed_open'] = 'true'  # a small file is one request, and not an upload in parts
     return ArrowFSWrapper(FileSystem.from_uri(f'{scheme}://{bucket}?{urlencode(options)}'.rstrip('?'))[0])
 
-
+# %% ../nbs/extras/990_stores.ipynb #ac9603bb
 def open_store(
     url,  # a path, or an address such as s3://bucket/folder
 ) -> tuple:  # a file system of fsspec, and the path in it
@@ -59,13 +58,12 @@ def open_store(
         raise BadInput(f'{url}: cannot be opened ({" ".join(str(e).split())[:200]})') from e
     return store, path.rstrip('/') or '/'
 
-
+# %% ../nbs/extras/990_stores.ipynb #f69a5b72
 def is_local(store: fsspec.AbstractFileSystem) -> bool:
     "Whether a store is this machine's disk."
     return isinstance(store, LocalFileSystem)
 
 # %% ../nbs/extras/990_stores.ipynb #c0000009
-# long: one story, told from top to bottom
 def write_whole(
     store: fsspec.AbstractFileSystem,
     path: str,
@@ -79,7 +77,7 @@ def write_whole(
     with atomic_write(path, fsync=False) as part:
         part.write_bytes(data)
 
-
+# %% ../nbs/extras/990_stores.ipynb #1e1e5819
 def stored_size(
     store: fsspec.AbstractFileSystem,
     path: str,
@@ -88,7 +86,7 @@ def stored_size(
     with suppress(FileNotFoundError):
         return store.info(path)['size']
 
-
+# %% ../nbs/extras/990_stores.ipynb #b2b9a0a6
 def store_table(
     store: fsspec.AbstractFileSystem,
     path: str,
@@ -123,7 +121,6 @@ def folder_photos(
         yield from ((f'{url.rstrip("/")}/{source.as_posix()}', dest.as_posix()) for source, dest in plan.items())
 
 # %% ../nbs/extras/990_stores.ipynb #c000000c
-# long: one story, told from top to bottom
 def listed_files(
     url: str,  # a list, .parquet or .csv, with a column `file`
 ):
@@ -144,7 +141,7 @@ def listed_files(
         for rows in table.iter_batches(10_000, columns=['file']):
             yield from (str(file) for file in rows['file'].to_pylist() if file)
 
-
+# %% ../nbs/extras/990_stores.ipynb #84097724
 def listed_photos(
     url: str,  # see `listed_files`
 ):
@@ -172,7 +169,6 @@ def cut_tasks(
         yield task
 
 # %% ../nbs/extras/990_stores.ipynb #c0000010
-# long: one story, told from top to bottom
 TASKS_PER_FILE = 1000  # of the plan
 
 
@@ -194,7 +190,7 @@ def write_plan(
         counts.append((sum(map(len, rows)), len(rows)))
     return counts
 
-
+# %% ../nbs/extras/990_stores.ipynb #bd1f5f25
 @lru_cache(2)
 def planned_tasks(
     out: str,

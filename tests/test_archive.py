@@ -19,7 +19,7 @@ pytest.importorskip('ray', reason='Ray is missing: pip install colorlab[archive]
 
 import pandas as pd  # noqa: E402
 
-from colorlab.archive import color_archive  # noqa: E402
+from colorlab.archive import ArchiveWorker, color_archive  # noqa: E402
 from colorlab.colorize import color_files  # noqa: E402
 from colorlab.colorizer import Colorizer  # noqa: E402
 from colorlab.images import BadInput  # noqa: E402
@@ -105,13 +105,13 @@ def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_pat
 
     done = Running(*args).end()
     assert done.returncode == 1 and '050.jpg: cannot be read' in done.stderr and 'Traceback' not in done.stderr
-    assert 'were there already' in done.stdout
+    assert 'already done' in done.stdout
     color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
     assert contents(out) == contents(tmp_path / 'plain') and len(contents(out)) == N_PHOTOS - 1
     assert all(p.stat().st_mtime_ns == then for p, then in there.items()), 'a photo was colored twice'
     table = pd.read_parquet(out / 'archive.parquet')
     assert table.file.nunique() == len(table) == N_PHOTOS and (table.status == 'done').sum() == N_PHOTOS - 1
-    assert not list(out.rglob('.*.part')) and not (out / '.archive' / 'work').exists()
+    assert not list(out.rglob('.*.part')) and not (out / '.archive' / 'notes').exists()
 
 
 @pytest.fixture(scope='module')
@@ -144,10 +144,22 @@ def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_
         assert store.cat_file(f'{folder}/{name}') == data
     store.rm_file(f'{folder}/box 1/001.jpg')
     done = Running(*args).end()
-    assert f'1 photo colored into {bucket}/colored, {N_IN_BUCKET - 2} were there already' in done.stdout
+    assert f'1 photo colored into {bucket}/colored; {N_IN_BUCKET - 2} already done' in done.stdout
     with store.open(f'{folder}/archive.parquet', 'rb') as f:
         table = pd.read_parquet(f)
     assert len(table) == N_IN_BUCKET and table[table.status == 'refused'].why.str.contains('050.jpg: cannot').all()
+
+
+def test_what_is_asked_differently_is_colored_again(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'colored')
+    worker = ArchiveWorker.__new__(ArchiveWorker)  # without a process of Ray
+    worker.options, worker.made_by, worker.said = dict(force=False, sidecar=False), dict(sha256='1'), '{}'
+    worker.store, worker.folder = open_store(tmp_path)
+    row = dict(status='done', model_sha256='1', options='{}', bytes=7)
+    assert worker.is_kept(row, 'a.jpg')
+    for other in (dict(options='{"vividness": "1.4"}'), dict(model_sha256='2'), dict(bytes=8), dict(status='refused')):
+        assert not worker.is_kept(row | other, 'a.jpg')
+    assert not worker.is_kept(row, 'b.jpg') and not worker.is_kept(None, 'a.jpg')
 
 
 def test_a_wrong_source_or_cluster_is_one_line(tmp_path):

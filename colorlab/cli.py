@@ -275,7 +275,7 @@ def quiet_libraries():
     warnings.filterwarnings('ignore', module='PIL')  # our own line names the damaged file
     for name in ('tifffile', 'imagecodecs'):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if find_spec('pyarrow') and find_spec('pandas') and sys.argv[1:2] not in (['colorize'], ['inspect'], ['archive']):
+    if find_spec('pandas') and {*sys.argv[1:2]} & {'train', 'doctor', 'evaluate', 'compare', 'demo'}:
         import pandas
 
         pandas.options.mode.string_storage = 'python'  # Arrow refuses names of files that are no Unicode

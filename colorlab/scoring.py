@@ -224,7 +224,8 @@ class FolderMethod(Method):
         if img.size == (targ.shape[2], targ.shape[1]):
             return img_to_rgb(img)
         advice = 'color photos at their own size, or at the size that is measured'
-        raise BadInput(f'{path}: is {img.width}×{img.height}, its truth {truth.width}×{truth.height}: {advice}')
+        size, true_size = (f'{i.width}×{i.height}' for i in (img, truth))
+        raise BadInput(f'{path}: is {size}, but its truth is {true_size}: {advice}')
 
     def fingerprint(self, file: str) -> str:
         "The checksum of the picture's file."

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tomllib
 from configparser import ConfigParser
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,13 @@ def test_metadata_agree():
     assert project['tool']['nbdev']['branch'] == cfg['branch']
     for key in ('lib_path', 'nbs_path', 'doc_path'):
         assert project['tool']['nbdev'][key] == cfg[key]
+
+
+def test_the_citation_names_the_version_and_its_day():
+    "What somebody cites is what somebody installs."
+    fields = dict(re.findall(r'^([\w-]+): *"?(.*?)"?$', (root / 'CITATION.cff').read_text(), re.M))
+    assert (fields['version'], fields['license']) == (cfg['version'], cfg['license'])
+    assert date.fromisoformat(fields['date-released'])
 
 
 @pytest.mark.parametrize('name', names)

@@ -128,11 +128,12 @@ class ModelEntry(NamedTuple):
     "A row of `list_models`."
 
     name: str
-    kind: str  # preset, network, generator, discriminator or shipped
+    kind: str  # preset, network, generator, discriminator, or shipped where it is a trained model only
     row: str  # rows of the reports; empty where it is ours
     lesson: str  # in which it is built
     arch: str  # "module:Class"
     pretrained: bool  # comes with weights, at least for its encoder or classifier
+    shipped: bool  # a trained model of this name is in the package
 
 
 def lesson_of(
@@ -143,12 +144,12 @@ def lesson_of(
 
 # %% ../nbs/extras/56_recipes.ipynb #552f673f
 def all_models() -> list[ModelEntry]:
-    "Everything that has a short name."
-    found = []
+    "Everything that has a short name, each name once."
+    found, shipped = [], shipped_models()
 
     def add(name, kind, arch, row='', lesson='', pretrained=False):
         lesson = lesson or lesson_of(arch)
-        found.append(ModelEntry(name, kind, row, lesson, arch, bool(pretrained)))
+        found.append(ModelEntry(name, kind, row, lesson, arch, bool(pretrained), name in shipped))
 
     for name, made in PRESETS.items():
         report = REPORT_GENERATORS[made.generator]
@@ -160,7 +161,9 @@ def all_models() -> list[ModelEntry]:
         add(name, 'generator', report.arch, report.row, '', report.init)
     for name, disc in DISCRIMINATORS.items():
         add(name, 'discriminator', disc.arch, disc.row, '', disc.init)
-    for name in shipped_models():
+    for name in shipped:
+        if name in NETWORKS:
+            continue
         lesson = SHIPPED_LESSONS[name]
         add(name, 'shipped', NETWORKS[lesson].arch, '', lesson, True)
     return found
@@ -168,13 +171,14 @@ def all_models() -> list[ModelEntry]:
 # %% ../nbs/extras/56_recipes.ipynb #1005f314
 def list_models(
     pattern: str = '*',  # as in file names: 'r2-*'
-    kind: str | None = None,  # preset, network, generator, discriminator or shipped
+    kind: str | None = None,  # preset, network, generator, discriminator; shipped: trained models in the package
     pretrained: bool | None = None,  # True: only what comes with weights; False: only what does not
-) -> pd.DataFrame:  # name, kind, row, lesson, arch, pretrained
+) -> pd.DataFrame:  # name, kind, row, lesson, arch, pretrained, shipped
     "Everything that has a short name, or what matches, in the order of `colorlab train --list`."
     chosen = []
     for entry in all_models():
-        if fnmatch(entry.name, pattern) and kind in (None, entry.kind) and pretrained in (None, entry.pretrained):
+        of_kind = kind in (None, entry.kind) or kind == 'shipped' and entry.shipped
+        if of_kind and fnmatch(entry.name, pattern) and pretrained in (None, entry.pretrained):
             chosen.append(entry)
     return pd.DataFrame(chosen, columns=ModelEntry._fields)
 

@@ -11,13 +11,13 @@ __all__ = ['option', 'argument', 'SIZE_HELP', 'SizeOption', 'PrecisionOption', '
            'LossOption', 'VflipOption', 'MarginOption', 'SeedOption', 'RESUME_HELP', 'ResumeOption', 'LOG_HELP',
            'LogOption', 'LIST_HELP', 'ListOption', 'KEPT_SETTINGS', 'METHODS_HELP', 'MethodsArgument', 'TRUTH_HELP',
            'TruthOption', 'EvaluateOut', 'SHORT_HELP', 'ShortSideOption', 'SQUASH_HELP', 'SquashOption',
-           'PERCEPTUAL_HELP', 'PerceptualOption', 'SameVividnessOption', 'SPLIT_HELP', 'SplitOption', 'LimitOption',
-           'COMPARE_DATA_HELP', 'CompareData', 'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption', 'PhotosOption',
-           'AmountOption', 'START_HELP', 'StartOption', 'PartOption', 'FULL_HELP', 'FullOption', 'SecondsOption',
-           'PhotosSeenOption', 'SeedsOption', 'CompareSize', 'NarrowOption', 'NetworkMetricOption', 'DoctorData',
-           'DoctorOut', 'DoctorListing', 'LargestOption', 'StrictOption', 'model_settings', 'adversary_settings',
-           'training_settings', 'run_training', 'train_command', 'evaluate_command', 'parse_parts', 'compare_command',
-           'doctor_command']
+           'PERCEPTUAL_HELP', 'PerceptualOption', 'DownloadOption', 'SameVividnessOption', 'SPLIT_HELP', 'SplitOption',
+           'LimitOption', 'COMPARE_DATA_HELP', 'CompareData', 'CompareOut', 'GenOption', 'DiscsOption', 'SpacesOption',
+           'PhotosOption', 'AmountOption', 'START_HELP', 'StartOption', 'PartOption', 'FULL_HELP', 'FullOption',
+           'SecondsOption', 'PhotosSeenOption', 'SeedsOption', 'CompareSize', 'NarrowOption', 'NetworkMetricOption',
+           'DoctorData', 'DoctorOut', 'DoctorListing', 'LargestOption', 'StrictOption', 'model_settings',
+           'adversary_settings', 'training_settings', 'run_training', 'train_command', 'evaluate_command',
+           'parse_parts', 'compare_command', 'doctor_command']
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #87011861
 from pathlib import Path
@@ -266,8 +266,9 @@ SHORT_HELP = 'Shorter side of the photos, cut square; 0 keeps them as they are.'
 ShortSideOption = Annotated[int, option(help=SHORT_HELP)]
 SQUASH_HELP = 'Squash photos to a square, only to repeat the reports.'
 SquashOption = Annotated[bool, option('--squash', help=SQUASH_HELP)]
-PERCEPTUAL_HELP = 'Use networks as metrics too, where their weights are available.'
+PERCEPTUAL_HELP = 'Use networks as metrics too, where their weights are on this machine.'
 PerceptualOption = Annotated[bool, option(help=PERCEPTUAL_HELP)]
+DownloadOption = Annotated[bool, option('--download', help='Fetch missing weights of LPIPS, KID and FID, once.')]
 SameVividnessOption = Annotated[str, option(help='As in `colorlab colorize`, for all models.')]
 SPLIT_HELP = 'A CSV list that splits the photos, as `colorlab doctor` writes it.'
 SplitOption = Annotated[Path | None, option(help=SPLIT_HELP)]
@@ -281,6 +282,7 @@ def evaluate_command(
     size: ShortSideOption = 256,
     squash: SquashOption = False,
     perceptual: PerceptualOption = True,
+    download: DownloadOption = False,
     vividness: SameVividnessOption = 'vivid',
     listing: SplitOption = None,
     limit: LimitOption = None,
@@ -298,8 +300,9 @@ def evaluate_command(
     if vividness != 'accurate':
         vividness = chroma_factor(vividness)
     photos = dict(size=size, squash=squash, listing=listing, limit=limit)
-    how = dict(perceptual=perceptual, vividness=vividness, device=device and check_device(device))
+    how = dict(perceptual=perceptual, download=download, vividness=vividness, device=device and check_device(device))
     table, notes = evaluate(what, absolute_source(data), out, **photos, **how)
+    notes = [note.replace('`download`', '--download') for note in notes]
     say('\n'.join([table.T.to_string(), *notes, f'look at {out / "report.html"}']))
 
 # %% ../nbs/interfaces/101_cli_train.ipynb #c1968325

@@ -41,9 +41,9 @@ from colorlab.file_plan import (
     variant_path,
 )
 from .formats import MAX_PIXELS, identify_image
-from .images import BadInput, atomic_write, cpu_count, progress_bar, remove_abandoned
+from .images import BadInput, atomic_write, cpu_count, remove_abandoned
 from .inputs import Hint, max_value, to_uint8
-from .jobs import map_processes, progress_lines
+from .jobs import map_processes, show_progress
 from .lab import SPACES, Space, rgb_to_xy
 from .photo import DISK_ERRORS, Photo, read_photo, write_errors, write_photo
 
@@ -402,8 +402,7 @@ def color_files(
             remove_abandoned(folder)
     outcomes = pairs = color_pairs(colorizer, [*plan.items()], jobs, force=force, dry_run=dry_run, **kwargs)
     if progress:
-        bar = progress_bar(outcomes, total=len(plan), desc='coloring', unit='photo')
-        outcomes = progress_lines(outcomes, len(plan), 'coloring', 'photo') if bar.disable else bar
+        outcomes = show_progress(outcomes, len(plan), 'coloring', 'photo')
     finished = {}
     with closing(pairs):  # whatever ends the loop ends the processes
         for outcome in outcomes:

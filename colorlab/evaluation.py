@@ -16,6 +16,7 @@ import pandas as pd
 from .data import make_manifest
 from .histograms import HISTOGRAM_ROWS, sum_histograms
 from .images import BadInput
+from .jobs import show_progress
 from .lab import HUE_NAMES
 from .protocol import choose_metrics, choose_photos, photo_notes, resolve_methods, train_mean_ab
 from colorlab.results import (
@@ -65,23 +66,24 @@ def evaluate(
     out=None,  # folder on this machine's disk for scores.csv, summary.json and report.html; None writes nothing
     size: int = 256,  # shorter side in pixels, then cut square; 0 measures the photos as they are
     squash: bool = False,  # squash photos to a square, only to repeat the reports
-    perceptual: bool = True,  # use networks as metrics, where their weights are available
+    perceptual: bool = True,  # use networks as metrics, where their weights are on this machine
     listing=None,  # a CSV file that splits the photos, see `make_manifest`
     vividness=1.0,  # of models: a factor for the chroma, `vivid` (1), or `accurate`
     limit: int | None = None,  # photos at most, see `choose_photos`
     device: str | None = None,  # of networks and metrics, by default a GPU if there is one
+    download: bool = False,  # fetch the weights of LPIPS, KID and FID where they are missing, once
 ) -> Evaluation:
     "Measure all methods on the same photos, baselines among them; `BadInput` says what cannot be compared."
     # long: an argument for each thing that may be asked for
     manifest = make_manifest(data, listing=listing)
     rows = choose_photos(manifest, limit)
-    config, notes = choose_metrics(rows, size, squash, perceptual, device)
+    config, notes = choose_metrics(rows, size, squash, perceptual, device, download)
     found = resolve_methods(methods, manifest, rows, config, vividness)
-    with_baselines = found + baseline_methods(train_mean_ab(manifest, rows))
+    with_baselines = found + baseline_methods(train_mean_ab(manifest, rows, show_progress))
     notes += photo_notes(manifest, rows)
     with results_folder(out) as folder:
         store = ScoreStore(folder / 'scores.sqlite')
-        scores, features = score_methods(with_baselines, rows, manifest.folder, store, config)
+        scores, features = score_methods(with_baselines, rows, manifest.folder, store, config, show_progress)
         summary = summarize(scores, features, config.set_metric, config.device)
         table = format_summary(summary, column_headings(config), interval=True)
         result = Evaluation(table, summary, notes, scores)

@@ -8,6 +8,7 @@ __all__ = ['MIN_SIZE', 'MIN_SET', 'LITE0_NOTE', 'choose_photos', 'photo_notes', 
            'resolve_methods']
 
 # %% ../nbs/foundations/40_protocol.ipynb #2615571e
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,7 @@ def photo_notes(
 def train_mean_ab(
     manifest: Manifest,
     rows: pd.DataFrame,  # the photos to measure with
+    show: Callable = progress_bar,  # shows how far the work is, see `colorlab.jobs.show_progress`
 ) -> np.ndarray:  # (2,), Lab units
     "Mean a and b of the training photos (at most 500 of them); of the test photos where there are none."
     train = manifest.table[manifest.table.split == 'train']
@@ -71,7 +73,8 @@ def train_mean_ab(
         small = ImageOps.contain(open_photo(manifest.folder / file), (128, 128))
         return torch.from_numpy(img_to_rgb(small))[None]
 
-    return mean_ab(load(f) for f in progress_bar(chosen, desc='mean color', delay=2, leave=False)).numpy()
+    files = show(chosen, total=len(chosen), desc='mean color', unit='photo', delay=2, leave=False)
+    return mean_ab(load(f) for f in files).numpy()
 
 # %% ../nbs/foundations/40_protocol.ipynb #1220288e
 MIN_SIZE = 16  # pixels a side: smaller pictures are not measured
@@ -111,13 +114,14 @@ def choose_metrics(
     squash: bool = False,
     perceptual: bool = True,  # False: no networks
     device: str | None = None,  # see `measuring_device`
+    download: bool = False,  # missing weights of networks, see `perceptual_metrics`
 ) -> ChosenMetrics:
     "The metrics that are available and that fit these photos."
     shortest = shortest_side(rows, size)
     device = measuring_device(device)
     if not perceptual:
         return ChosenMetrics(ScoreConfig(size, squash, device=device), [])
-    pair, sets, notes = perceptual_metrics(device)
+    pair, sets, notes = perceptual_metrics(device, download)
     notes = list(notes)
     if pair and shortest < pair.min_size:
         notes.append(f'{pair.name} is left out: it needs {pair.min_size} pixels a side, and a picture has {shortest}')

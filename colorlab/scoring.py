@@ -13,7 +13,9 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -422,7 +424,7 @@ class ScoreTable(NamedTuple):
     features: dict  # name of a method -> (N, D), in the order of the photos
 
 
-PHOTOS_AT_ONCE = 16
+PHOTOS_AT_ONCE = 16  # on a GPU; a CPU gains nothing from more than a few, and progress is seen more often
 
 # %% ../nbs/foundations/39_scoring.ipynb #e9874a9f
 def score_methods(
@@ -431,19 +433,18 @@ def score_methods(
     folder,  # where the photos lie
     store: ScoreStore,
     config: ScoreConfig,
+    show: Callable = progress_bar,  # shows how far the work is, see `colorlab.jobs.show_progress`
 ) -> ScoreTable:
     "Measure what is not measured yet, and collect everything. The truth takes part, as the method `truth`."
     methods = [*methods, Truth()]
     table, features = [], {m.name: [] for m in methods}
-    step = PHOTOS_AT_ONCE if config.size else 1  # photos as they are differ in size
-    with progress_bar(total=len(rows), desc='scoring', unit='photo') as bar:
-        for first in range(0, len(rows), step):
-            part = rows.iloc[first : first + step]
-            scores = score_photos(methods, part, folder, store, config)
-            groups = part.get('group', part.file)  # the photo that each picture was cut from
-            for file, group, of_photo in zip(part.file, groups, zip(*scores)):
-                for method, score in zip(methods, of_photo):
-                    table.append(dict(file=file, group=group, method=method.name) | score.row)
-                    features[method.name].append(score.features)
-            bar.update(len(part))
+    most = 4 if config.device == 'cpu' else PHOTOS_AT_ONCE
+    step = min(most, PHOTOS_AT_ONCE) if config.size else 1  # photos as they are differ in size
+    parts = (rows.iloc[i : i + step] for i in range(0, len(rows), step))
+    scored = (zip(part.itertuples(), zip(*score_photos(methods, part, folder, store, config))) for part in parts)
+    for row, scores in show(chain.from_iterable(scored), total=len(rows), desc='scoring', unit='photo'):
+        group = getattr(row, 'group', row.file)  # the photo that a picture was cut from
+        for method, score in zip(methods, scores):
+            table.append(dict(file=row.file, group=group, method=method.name) | score.row)
+            features[method.name].append(score.features)
     return ScoreTable(pd.DataFrame(table), {name: np.stack(f) for name, f in features.items()})

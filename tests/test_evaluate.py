@@ -1,6 +1,7 @@
 """`colorlab evaluate` as a command: models and strangers, a kill, and everything that does not fit."""
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -18,7 +19,14 @@ import colorlab as colorlab_module
 from colorlab.data import Manifest, make_manifest
 from colorlab.evaluation import evaluate
 from colorlab.images import photo_files
-from colorlab.pretrained import first_available, lite0_features, st_lpips
+from colorlab.pretrained import (
+    DOWNLOADED,
+    first_available,
+    is_downloaded,
+    lite0_features,
+    perceptual_metrics,
+    st_lpips,
+)
 from colorlab.protocol import choose_photos, photo_notes
 from colorlab.scoring import (
     ScoreConfig,
@@ -202,6 +210,40 @@ def test_a_metric_that_lacks_its_package_is_missing_before_it_is_needed(monkeypa
     monkeypatch.setitem(sys.modules, 'torchmetrics', None)  # not installed
     metric, notes = first_available(lite0_features)
     assert metric is None and 'lite0_features is not available here' in notes[0]
+
+
+def test_nothing_is_downloaded_unasked(tmp_path, monkeypatch):
+    asked = []
+
+    def download(url, *_, **__):
+        asked.append(url)
+        raise OSError('nobody answers')
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    pair, sets, notes = perceptual_metrics()
+    assert (asked, pair.name, sets.name) == ([], 'ST-LPIPS', 'KD-Lite0')
+    (note,) = notes
+    assert note.startswith('LPIPS, KID, FID: left out') and '`download`' in note
+    pair, sets, notes = perceptual_metrics(download=True)
+    assert [name in url for name, url in zip(('alexnet', 'inception'), asked)] == [True, True]
+    assert len(asked) == len(notes) == 2 and all('nobody answers' in note for note in notes)
+    for url, (_, name) in zip(asked, DOWNLOADED.values()):
+        assert url.endswith(name)  # torch keeps a file under the name that its address has
+        (tmp_path / 'checkpoints' / name).touch()
+    assert all(map(is_downloaded, DOWNLOADED))
+
+
+def test_the_command_says_how_far_it_is_and_what_is_left_out(photos, tmp_path, monkeypatch):
+    "It was silent for minutes, and asked two servers for weights."
+    monkeypatch.setenv('COLORLAB_PROGRESS_SECONDS', '0')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    done = colorlab('evaluate', 'lite', '--data', photos, '--size', 32, '--out', tmp_path / 'out')
+    said = done.stderr.splitlines()
+    assert any(line.startswith('mean color: ') for line in said) and all(line.endswith(' left') for line in said)
+    assert re.match(r'scoring: \d+ of \d+ photos, about', said[-1])
+    assert done.stdout.count('left out, as their weights are not on this machine; --download fetches them') == 1
+    assert not (tmp_path / 'hub').exists() and 'URLError' not in done.stdout
 
 
 def squares(n, size=48):

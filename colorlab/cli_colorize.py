@@ -63,7 +63,10 @@ SIDECAR_HELP = 'Write that into a file .xmp beside each photo as well, for progr
 SidecarOption = Annotated[bool, option('--sidecar', help=SIDECAR_HELP)]
 MAX_PIXELS_HELP = 'Refuse photos with more pixels than this, or that would have more when enlarged.'
 MaxPixelsOption = Annotated[int, option(help=MAX_PIXELS_HELP)]
-FORCE_HELP = 'Do again what is there already, and write over files that colorlab did not make.'
+FORCE_HELP = (
+    'Do again what is there already, and write over files that colorlab did not make; '
+    'older variants and pictures of uncertainty are removed.'
+)
 ForceOption = Annotated[bool, option('--force', help=FORCE_HELP)]
 DryRunOption = Annotated[bool, option('--dry-run', help='Write nothing, and say what would become of each photo.')]
 JSON_HELP = (
@@ -160,8 +163,9 @@ def planned_line(outcome) -> str:
 def outcome_json(outcome, dry_run: bool) -> str:
     "What became of one photo, for programs."
     fields = dict(file=str(outcome.source), result=str(outcome.dest), status=outcome.status)
-    if outcome.messages:
-        fields['messages'] = [name_options(line) for line in outcome.messages]
+    lines = outcome.messages + outcome.older
+    if lines:
+        fields['messages'] = [name_options(line) for line in lines]
     if outcome.error:
         fields['error'] = name_options(outcome.error)
     return json.dumps(fields | dict(dry_run=True) if dry_run else fields)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LONGEST_SIDES', 'UNCERTAINTY_KEY', 'STAMP', 'Upscaler', 'torch_upscaler', 'validate_options', 'hint_text',
            'provenance_fields', 'uncertainty_fields', 'read_uncertainty_fields', 'write_uncertainty', 'draw_stamp',
-           'color_file', 'is_done', 'failure_line', 'color_one', 'start_colorizer', 'color_pairs', 'ends_all',
-           'color_files']
+           'color_file', 'is_done', 'clear_earlier', 'failure_line', 'color_one', 'start_colorizer', 'color_pairs',
+           'ends_all', 'color_files']
 
 # %% ../nbs/extras/72_colorize.ipynb #97fb9131
 # long: one import a line
@@ -37,6 +37,7 @@ from colorlab.file_plan import (
     make_folder,
     plan_files,
     same_provenance,
+    stale_variants,
     uncertainty_path,
     variant_path,
 )
@@ -298,6 +299,29 @@ def is_done(
     return same_provenance(earlier, colorizer.provenance | provenance_fields(**options), source)
 
 # %% ../nbs/extras/72_colorize.ipynb #e23edd35
+def clear_earlier(
+    colorizer: Colorizer,
+    source: Path,  # a photo that was colored again
+    dest: Path,  # the file that was made
+    force: bool,  # remove them; otherwise they are only named
+    uncertainty: bool = False,
+    **options,  # the others of `color_file`
+) -> list[str]:  # a line, if there are any
+    "What colorlab once made beside a result, with other options than it has now: its variants and uncertainty."
+    wanted = colorizer.provenance | provenance_fields(**options)
+    stale = stale_variants(source, dest, wanted, options.get('variants', 0))
+    unsure = uncertainty_path(dest)
+    fields = None if uncertainty else read_uncertainty_fields(unsure)
+    if fields and fields != uncertainty_fields(colorizer, options.get('hints', ())):
+        stale.append(unsure)
+    names = ', '.join(file.name for file in stale)
+    if not force:
+        return [f'{dest}: is new, but {names} beside it not; `force` removes what is older'] * bool(stale)
+    for file in stale:
+        file.unlink()
+    return [f'{dest}: removed what was older: {names}'] * bool(stale)
+
+
 def failure_line(
     error: Exception,
     source: Path,  # the photo that was in work
@@ -330,8 +354,10 @@ def color_one(
             return outcome
         outcome.status = 'redone' if earlier else 'colored'
         if not dry_run:
+            again = os.path.exists(first_result(dest, kwargs.get('variants', 0)))
             make_folder(dest.parent)
             outcome.messages = color_file(colorizer, source, dest, **kwargs)
+            outcome.older = clear_earlier(colorizer, source, dest, force, **kwargs) if again else []
     except (BadInput, OSError, MemoryError) as e:
         outcome.status, outcome.error = 'failed', failure_line(e, source)
         outcome.disk_error = e if getattr(e, 'errno', None) in DISK_ERRORS else None

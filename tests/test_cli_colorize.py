@@ -76,6 +76,33 @@ def test_results_between_originals_are_no_originals(album):
     assert all(Path(p['result']).parts[-3] == 'album.colored' and p['dry_run'] for p in planned)
 
 
+def test_what_is_older_beside_a_new_result_is_named_and_with_force_removed(album):
+    "Variants and uncertainty of another coloring stayed, and looked as if they belonged to it."
+
+    def colorize(*options):
+        return colorlab('colorize', 'photo.jpg', *options, cwd=album).stdout
+
+    colorize('--uncertainty')
+    colorize('--variants', 3)
+    made = {p.name for p in album.glob('photo.colored*')}
+    older = {f'photo.colored.variant{i}.jpg' for i in range(1, len(made) - 1)}
+    assert older and made == older | {'photo.colored.jpg', 'photo.colored.jpg.uncertainty.png'}
+    before = files(album)
+    assert 'older' not in colorize('--force') and files(album) == before  # all of it is of one coloring
+    said = colorize('--vividness', 1.5)
+    assert set(files(album)) == set(before) and 'variant1.jpg' in said and '--force removes' in said
+    assert 'uncertainty' not in said  # which does not depend on it
+    gray.save(album / 'photo.colored.variant7.jpg')  # somebody's own
+    said = colorize('--hint', '9,9,#ff0000', '--force')
+    left = {p.name for p in album.glob('photo.colored*')}
+    assert left == {'photo.colored.jpg', 'photo.colored.variant7.jpg'} and 'removed what was older: photo.col' in said
+    colorize('--variants', 2, '--uncertainty')
+    (album / 'photo.colored.jpg').unlink()
+    before = files(album)
+    colorize('--vividness', 2, '--force')  # what is kept of a result that is gone is no leftover
+    assert files(album).items() >= before.items()
+
+
 def test_a_place_where_nothing_may_be_written_costs_its_own_photos(album, monkeypatch, capsys):
     from colorlab.cli import app
 

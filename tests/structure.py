@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import json
+import pydoc
 import re
 import shutil
 import sys
@@ -207,3 +208,25 @@ def test_the_face_of_the_package():
     for name, module in promised.items():
         assert getattr(colorlab, name).__module__ == f'colorlab.{module}', name
     assert (root / 'colorlab' / 'py.typed').exists()
+
+
+def test_help_shows_the_parameters_of_the_face():
+    "They stand in comments beside the parameters, where only the site showed them."
+    import colorlab
+
+    comments = dict(
+        Colorizer='# of `Hint`',
+        Hint='# pixels of the photo, from its left side',
+        color_learner='# of `NETWORKS`',
+        evaluate='# photos at most',
+        fine_tune='# folder of the new run',
+        list_models='# as in file names',
+        photo_loaders='# photos in a batch',
+        train='# go on with the run',
+    )
+    assert {*comments, 'BadInput'} == set(colorlab.__all__)
+    for name, comment in comments.items():
+        for _ in range(2):  # not twice, if somebody asks twice
+            page = pydoc.plain(pydoc.render_doc(getattr(colorlab, name)))
+        assert comment in page and 'Parameters:' in page, name
+    assert page.count('Parameters:') == 1

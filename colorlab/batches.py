@@ -9,6 +9,7 @@ __all__ = ['ColorPair', 'PhotoDataset', 'item_to_pixels', 'OpenedPhotos', 'as_da
 # %% ../nbs/foundations/30_batches.ipynb #42e4408f
 import math
 import random
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,9 +19,10 @@ from fastai.data.core import TfmdDL
 from fastcore.basics import patch
 from PIL import Image
 
-from .cache import PhotoCache, resize_short_side
+from .cache import PhotoCache, StreamedPhotos, resize_short_side
 from .images import open_photo, rgb_to_img, show_strip
 from .lab import LAB, Space
+from .shards import read_ahead
 from .splits import check_weights
 
 # %% ../nbs/foundations/30_batches.ipynb #236dad7c
@@ -69,7 +71,17 @@ def crop(
     top, left = ((np.array(photo.shape[:2]) - self.size) * at).round().astype(int)
     return photo[top : top + self.size, left : left + self.size]
 
+# %% ../nbs/foundations/30_batches.ipynb #5a4d3001
+@patch
+def crops(
+    self: PhotoDataset,
+    places,  # (which photo, where) each, as for `crop`
+) -> Iterator[np.ndarray]:
+    "Crops in order; photos that come from shards are read ahead, in threads."
+    apply = read_ahead if isinstance(self.photos, StreamedPhotos) else map
+    return apply(lambda place: self.crop(*place), places)
 
+# %% ../nbs/foundations/30_batches.ipynb #5a4d3002
 @patch
 def decode(
     self: PhotoDataset,
@@ -117,14 +129,14 @@ class OpenedPhotos:
 
 # %% ../nbs/foundations/30_batches.ipynb #aabaad35
 def as_dataset(
-    photos,  # a `PhotoDataset`, a `PhotoCache`, or a list as for `item_to_pixels`
+    photos,  # a `PhotoDataset`, a `PhotoCache`, `StreamedPhotos`, or a list as for `item_to_pixels`
     space: Space,
     size: int,
 ) -> PhotoDataset:
     "A data set of anything that holds photos. Of a list only x is known."
     if isinstance(photos, PhotoDataset):
         return photos
-    if isinstance(photos, PhotoCache):
+    if isinstance(photos, (PhotoCache, StreamedPhotos)):
         return PhotoDataset(photos, space, size)
     return PhotoDataset(OpenedPhotos(photos, size), space, size, has_truth=False)
 
@@ -260,11 +272,11 @@ def __iter__(self: PhotoLoader):
     order = list(islice(self.get_idxs(), self.n))  # fastai may have put another order in its place
     self.epoch += 1
     step = self.bs * self.processes
-    for first in range(0, self.n, step):
-        batch = range(first, min(first + step, self.n))[self.rank :: self.processes]
-        if not batch:
-            continue  # of the last few photos none is ours
-        photos = np.stack([self.dataset.crop(order[i], plan.at[i]) for i in batch])
+    ours = (range(first, min(first + step, self.n)) for first in range(0, self.n, step))
+    batches = [batch for every in ours if (batch := every[self.rank :: self.processes])]  # of the last few none is ours
+    crops = self.dataset.crops((order[i], plan.at[i]) for batch in batches for i in batch)
+    for batch in batches:
+        photos = np.stack([*islice(crops, len(batch))])
         yield self.after_batch(self.to_xy(photos, plan.flips[batch]))
     self.after_iter()
 

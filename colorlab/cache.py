@@ -6,7 +6,7 @@
 __all__ = ['DAMAGED', 'RECORD_VERSION', 'MIN_EXACT_SIDE', 'WORDS_ABOUT_PIXELS', 'map_threads', 'cache_folder',
            'FileState', 'file_state', 'RecordStore', 'row_crc', 'Resized', 'resized_shape', 'min_decoded_side',
            'is_plain_jpeg', 'decode_plain_jpeg', 'read_pixels', 'resize_short_side', 'PhotoCache', 'read_cached_pixels',
-           'write_bytes_array', 'is_whole', 'cache_photos']
+           'StreamedPhotos', 'write_bytes_array', 'is_whole', 'cache_photos']
 
 # %% ../nbs/foundations/26_cache.ipynb #f4307e8e
 import hashlib
@@ -34,6 +34,7 @@ from simplejpeg import decode_jpeg, decode_jpeg_header
 from .decoding import is_upright_srgb
 from .formats import check_scans, identify_image
 from .images import BadInput, atomic_write, cpu_count, open_photo, open_small, progress_bar, remove_abandoned
+from .shards import Span, in_shards, is_address, photo_bytes, shard_member, shard_state
 
 # %% ../nbs/foundations/26_cache.ipynb #d1f3977a
 def map_threads(
@@ -61,7 +62,7 @@ class FileState(NamedTuple):
     "What changes when a file changes."
 
     bytes: int  # size
-    changed: int | None  # time of the last change, in nanoseconds; None: not to be relied on
+    changed: int | None  # time of the last change, in nanoseconds, or for a shard a number; None: not to be relied on
 
 
 def file_state(
@@ -69,8 +70,10 @@ def file_state(
 ) -> FileState:
     "Size and time of change. A file changed in the last two seconds may change again within one tick of its clock."
     try:
+        if member := shard_member(path):
+            return FileState(*shard_state(member[0]))
         stat = path.stat()
-    except OSError:
+    except (OSError, BadInput):
         return FileState(0, None)
     is_recent = abs(time.time_ns() - stat.st_mtime_ns) < 2e9
     return FileState(stat.st_size, None if is_recent else stat.st_mtime_ns)
@@ -90,7 +93,7 @@ class RecordStore:
         look: Callable,  # (folder, file) -> dict with these columns, of types that SQLite knows
         kind: str = 'records',  # subfolder of the cache folder
     ):
-        self.folder = Path(folder).resolve()
+        self.folder = Path(folder) if is_address(folder) else Path(folder).resolve()
         self.columns = tuple(columns)
         self.look = look
         self.files = []
@@ -295,16 +298,37 @@ class PhotoCache:
 # %% ../nbs/foundations/26_cache.ipynb #98430fa8
 def read_cached_pixels(
     folder,  # where the photo lies
-    row,  # of a manifest: file, sha256, width, height
+    row,  # of a manifest: file, sha256, width, height; in a shard also offset, length
     short: int,  # length of the shorter side
 ) -> np.ndarray:  # uint8 (h, w, 3)
     "Decode and shrink one photo; `BadInput` if it has changed since the manifest was made."
-    data = (Path(folder) / row.file).read_bytes()
+    span = Span(int(row.offset), int(row.length)) if hasattr(row, 'offset') else None
+    data = photo_bytes(Path(folder) / row.file, span)
     if hashlib.sha256(data).hexdigest() != row.sha256:
         cure = 'make a new manifest, or start a new run'
         raise BadInput(f'{row.file}: has changed since the manifest was made; {cure}')
     size = row.width, row.height
     return resize_short_side(read_pixels(data, row.file, min_decoded_side(size, short)), size, short)
+
+# %% ../nbs/foundations/26_cache.ipynb #c57ea3ee
+class StreamedPhotos:
+    "Photos that are read, decoded and shrunk whenever they are asked for; this machine keeps none of them."
+
+    def __init__(
+        self,
+        folder,  # where they lie
+        rows: pd.DataFrame,  # of a manifest, as for `read_cached_pixels`
+        short: int,  # length of the shorter side
+    ):
+        self.folder = folder
+        self.rows = rows
+        self.short = short
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # uint8 (H, W, 3)
+        return read_cached_pixels(self.folder, self.rows.iloc[i], self.short)
 
 # %% ../nbs/foundations/26_cache.ipynb #48047235
 def write_bytes_array(
@@ -339,8 +363,10 @@ def cache_photos(
     folder,  # where the photos lie
     rows: pd.DataFrame,  # file, sha256, width, height: part of a manifest
     short: int,  # length of the shorter side
-) -> PhotoCache:
+):  # a `PhotoCache`; of photos in shards, `StreamedPhotos`
     "Decode and shrink every photo once; `BadInput` if one has changed since the manifest was made."
+    if in_shards(folder, rows.file):
+        return StreamedPhotos(folder, rows, short)
     sizes = [resized_shape((row.width, row.height), short).cut for row in rows.itertuples()]
     shapes = np.array([(height, width) for width, height in sizes])
     key = hashlib.sha256(f'4 {short} {" ".join(rows.sha256)}'.encode()).hexdigest()[:20]

@@ -7,7 +7,8 @@ __all__ = ['LISTING_NAMES', 'LISTING_COLUMNS', 'FORMULA', 'NCD_CLASSES', 'DATASE
            'read_listing', 'check_inside', 'folder_listing', 'without_formulas', 'coco_sample', 'flickr1024', 'cars',
            'is_gray_version', 'ncd', 'Glance', 'glance', 'are_named', 'is_coco', 'is_flickr1024', 'is_cars', 'is_ncd',
            'Dataset', 'folders_below', 'search_folders', 'search_dataset', 'PhotoSource', 'missing_dataset',
-           'coco_folder', 'dataset_folder', 'find_dataset', 'absolute_source']
+           'coco_folder', 'is_photo_name', 'say_refused', 'shard_listing', 'dataset_folder', 'find_dataset',
+           'absolute_source']
 
 # %% ../nbs/foundations/31_datasets.ipynb #a3d71203
 import os
@@ -20,7 +21,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from .images import PHOTO_SUFFIXES, BadInput, old_photos_folder, photo_files, printable, sample_folder
+from colorlab.images import (
+    PHOTO_SUFFIXES,
+    BadInput,
+    list_photos,
+    old_photos_folder,
+    photo_files,
+    printable,
+    sample_folder,
+)
+from .shards import as_address, find_shards, is_address, names_shards, read_ahead, shard_index
 
 # %% ../nbs/foundations/31_datasets.ipynb #01d65bac
 LISTING_NAMES = 'manifest.csv', 'ATTRIBUTION.csv'
@@ -305,16 +315,52 @@ def coco_folder() -> Path:
     except OSError as e:
         raise BadInput(missing_dataset('coco-sample', f'and cannot be downloaded ({e})')) from e
 
+# %% ../nbs/foundations/31_datasets.ipynb #5a4d0002
+def is_photo_name(name: str) -> bool:  # of a file in a shard
+    "Whether a file ends like a photo and is not hidden."
+    hidden = any(part.startswith('.') and part != '..' for part in name.split('/'))
+    return not hidden and Path(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def say_refused(
+    shard: str,  # path or address
+    refused: dict,  # of `shard_index`
+):
+    "Print a line about each photo that cannot be used, and about a shard that is damaged."
+    for name, fault in refused.items():
+        if not name or is_photo_name(name):
+            print(printable(f'passed over: {shard}{"/" if name else ""}{name}: {fault}'))
+
+# %% ../nbs/foundations/31_datasets.ipynb #5a4d3101
+def shard_listing(
+    data,  # shards, or a folder of them, as for `find_shards`
+) -> pd.DataFrame | None:  # file, group, offset, length, in the order of the names; None: there are no shards
+    "The photos in shards; what is wrong with others is printed. `BadInput` if none is left."
+    shards = find_shards(data)
+    if not shards or (not names_shards(data) and list_photos(data).files):
+        return None  # a folder of photos, in which somebody has left a tar file
+    rows = []
+    for shard, (spans, refused) in zip(shards, read_ahead(shard_index, shards)):
+        say_refused(shard, refused)
+        start = Path(shard).name
+        rows += [(f'{start}/{name}', name, *span) for name, span in spans.items() if is_photo_name(name)]
+    if not rows:
+        raise BadInput(f'{data}: its {len(shards)} tar files hold no photo')
+    table = pd.DataFrame(sorted(rows, key=lambda row: row[1]), columns=['file', 'group', 'offset', 'length'])
+    key = table.group.str.replace(r'(^|/)([^/.]*)[^/]*$', r'\1\2', regex=True)  # up to the first dot
+    return table.assign(group=table.groupby(key).group.transform('first'))
+
 # %% ../nbs/foundations/31_datasets.ipynb #4930f6ae
 def dataset_folder(
-    data,  # a folder, a name in `CARRIED` or `DATASETS`, or NAME:FOLDER with a name in `DATASETS`
+    data,  # a folder, shards, a name in `CARRIED` or `DATASETS`, or NAME:FOLDER with a name in `DATASETS`
 ) -> Path:
     "Where photos lie; `BadInput` says where to get a set that is missing."
     name, _, path = str(data).partition(':')
     if data in CARRIED:
         return CARRIED[data]()
     if name not in DATASETS:
-        return Path(data).expanduser()
+        path = Path(data).expanduser()
+        return path.parent if names_shards(path) else path
     if path and not Path(path).expanduser().is_dir():
         raise BadInput(f'{data}: there is no such folder; without it, {name} is searched for')
     folder = path or (coco_folder() if name == 'coco-sample' else search_dataset(name))
@@ -329,7 +375,10 @@ def find_dataset(
     "Where photos lie and how they belong together; errors as from `dataset_folder`."
     folder = dataset_folder(data)
     dataset = DATASETS.get(str(data).partition(':')[0])
-    return PhotoSource(folder, dataset.listing(folder) if dataset else folder_listing(folder))
+    if dataset:
+        return PhotoSource(folder, dataset.listing(folder))
+    listing = None if names_shards(data) else folder_listing(folder)
+    return PhotoSource(folder, shard_listing(data) if listing is None else listing)
 
 # %% ../nbs/foundations/31_datasets.ipynb #1e425e9e
 def absolute_source(
@@ -339,6 +388,8 @@ def absolute_source(
     name, _, path = str(data).partition(':')
     if data in CARRIED:
         return str(data)
+    if is_address(data):
+        return as_address(data)
     if name not in DATASETS:
         return str(Path(data).expanduser().resolve())
     folder = Path(path).expanduser().resolve() if path else search_dataset(name)

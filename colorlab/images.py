@@ -32,9 +32,10 @@ from PIL import Image, ImageOps
 
 from .decoding import decode, decode_image, to_uint8
 from .formats import EXIF_ORIENTATION as EXIF_ORIENTATION
-from .formats import MAX_PIXELS, BadInput, PhotoReader, check_pixels, identify_image, image_errors, read_bytes
+from .formats import MAX_PIXELS, BadInput, PhotoReader, check_pixels, identify_image, image_errors
 from .formats import decoder_message as decoder_message
 from .formats import printable as printable
+from .shards import photo_bytes
 
 # %% ../nbs/foundations/24_images.ipynb #4d6f8b3c
 def assets_folder() -> Path:
@@ -144,7 +145,7 @@ def open_file(
     max_pixels: int = MAX_PIXELS,  # width × height
 ) -> Image.Image:  # its pixels are not read yet
     "A picture of one of the formats that are meant; `BadInput` if it is too large."
-    img = identify_image(file if hasattr(file, 'read') else io.BytesIO(read_bytes(file)))
+    img = identify_image(file if hasattr(file, 'read') else io.BytesIO(photo_bytes(file)))
     check_pixels(img.size, max_pixels)
     return img
 
@@ -154,7 +155,7 @@ def file_bytes(
 ) -> bytes:
     "The bytes of a file, from its beginning."
     if not hasattr(file, 'read'):
-        return read_bytes(file)
+        return photo_bytes(file)
     file.seek(0)
     return file.read()
 

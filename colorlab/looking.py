@@ -19,8 +19,9 @@ from PIL import Image
 
 from .cache import RecordStore, map_threads
 from .datasets import check_inside, find_dataset, read_listing
-from .formats import MAX_PIXELS, identify_image, image_errors, printable, read_bytes
+from .formats import MAX_PIXELS, identify_image, image_errors, printable
 from .images import BadInput, decoder_message, open_small, photo_files
+from .shards import photo_bytes
 
 # %% ../nbs/foundations/32_looking.ipynb #6d6ed16b
 ONE_LARGE = Lock()
@@ -43,7 +44,7 @@ def look_at_file(
     row = dict(file=file, sha256='', width=0, height=0, chroma=0.0, verdict='')
     try:
         file.encode()
-        data = read_bytes(Path(folder) / file)
+        data = photo_bytes(Path(folder) / file)
     except UnicodeEncodeError:  # neither a list nor a page could name it
         return row | dict(file=printable(file), verdict='broken: its name is no UTF-8, rename it'), None
     except (OSError, BadInput) as e:

@@ -213,7 +213,7 @@ def colorize_command(
     What cannot be read is named in one line, everything else is done, and the exit code then is 1.
     """
     from colorlab.before_after import check_page, page_path
-    from colorlab.colorize import color_files, plan_files, torch_upscaler
+    from colorlab.colorize import color_files, load_upscaler, plan_files
     from colorlab.colorizer import Colorizer
     from colorlab.inputs import chroma_factor, parse_hint
 
@@ -225,7 +225,7 @@ def colorize_command(
         check_page(page_file)
     if vividness != 'accurate':
         vividness = chroma_factor(vividness)
-    upscaler = None if upscale is None else torch_upscaler(upscale)
+    upscaler = None if upscale is None else load_upscaler(upscale)
     colorizer = Colorizer.from_pretrained(model)
     look = dict(vividness=vividness, hints=hints, stamped=stamp, upscaler=upscaler)
     files = dict(variants=variants, uncertainty=uncertainty, sidecar=sidecar, max_pixels=max_pixels)

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['ONNX_TOLERANCE', 'SPEC', 'CARD_TEMPLATE', 'NO_DATA', 'NO_METRICS', 'NO_PEOPLE', 'ColorDifference',
-           'color_difference', 'pack_fp16', 'trace_to_onnx', 'to_onnx', 'export_onnx', 'colorizer_from_learner',
-           'add_to_colorizer', 'markdown_table', 'model_card', 'push_model']
+           'color_difference', 'pack_fp16', 'trace_to_onnx', 'to_onnx', 'export_onnx', 'bicubic_as_onnx',
+           'export_upscaler', 'colorizer_from_learner', 'add_to_colorizer', 'markdown_table', 'model_card',
+           'push_model']
 
 # %% ../nbs/extras/70_export.ipynb #db551b19
 import io
 import json
 import warnings
+from contextlib import contextmanager
 from copy import deepcopy
 from importlib.metadata import metadata
 from importlib.util import find_spec
@@ -137,6 +139,47 @@ def export_onnx(
     if off.mean > ONNX_TOLERANCE.mean or off.largest > ONNX_TOLERANCE.largest:
         amount = f'{off.mean:.2g} in the mean and {off.largest:.2g} at most'
         raise BadInput(f'{name}: as ONNX its colors would be off by {amount}, in units of Lab')
+    with atomic_write(out) as part:
+        part.write_bytes(data)
+    return off
+
+# %% ../nbs/extras/70_export.ipynb #24e2c494
+@contextmanager
+def bicubic_as_onnx():
+    "Within, torch can write `colorlab.metrics.upsample_bicubic`, which enlarges as Pillow does, as ONNX."
+    import torch
+    from torch.onnx import register_custom_op_symbolic, symbolic_helper, unregister_custom_op_symbolic
+
+    def resize(g, x, size, align_corners, times):
+        ends = torch.tensor([1.0, 1.0, *symbolic_helper._maybe_get_const(times, 'fs')])
+        nothing, ends = (g.op('Constant', value_t=t) for t in (torch.tensor([]), ends))
+        how = dict(mode_s='cubic', cubic_coeff_a_f=-0.5, exclude_outside_i=1)
+        return g.op('Resize', x, nothing, ends, coordinate_transformation_mode_s='half_pixel', **how)
+
+    step = 'aten::_upsample_bicubic2d_aa', 11  # since this version ONNX has it
+    register_custom_op_symbolic(step[0], resize, step[1])
+    try:
+        yield
+    finally:
+        unregister_custom_op_symbolic(*step)
+
+# %% ../nbs/extras/70_export.ipynb #90825ea9
+def export_upscaler(
+    name,  # of a model of the space sr2 or sr4, see `find_model`
+    out,  # the .onnx file to make
+) -> ColorDifference:  # of L*, between torch and ONNX
+    "Write a model that enlarges as ONNX, whole or not at all; `BadInput` if it would enlarge otherwise than in torch."
+    path = find_model(name)
+    backend, model = torch_backend(path, 'cpu')
+    if not hasattr(model, 'reach'):
+        raise BadInput(f'{name}: enlarges nothing; give a .safetensors file of the space sr2 or sr4')
+    x = np.random.default_rng(42).uniform(-1, 1, (1, 1, 48, 65)).astype(np.float32)
+    with bicubic_as_onnx():
+        data = to_onnx(model, backend.header | dict(sha256=file_sha256(path), reach=model.reach), x)
+    d = 50 * np.abs(backend.run(x) - onnx_backend(name, data).run(x))
+    off = ColorDifference(float(d.mean()), float(d.max()))
+    if off.largest > ONNX_TOLERANCE.largest:
+        raise BadInput(f'{name}: as ONNX its lightness would be off by {off.largest:.2g}, in units of Lab')
     with atomic_write(out) as part:
         part.write_bytes(data)
     return off

@@ -8,11 +8,13 @@ from configparser import ConfigParser
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import root, sample
 from PIL import Image
 
 from colorlab.formats import EXTRAS
+from colorlab.metadata import read_provenance
 
 MAX_MEGABYTES = 450  # of the packages; Python itself is not counted
 photo = min(sample.glob('scenes/*.jpg'))
@@ -86,6 +88,21 @@ def test_it_colors_as_the_full_install_does(base, tmp_path):
     assert len(list((tmp_path / 'base-hint').iterdir())) == len(list((tmp_path / 'full-hint').iterdir())) >= 2
     said = run(base[0], '-m', 'colorlab', 'inspect', tmp_path / 'base' / photo.name, cwd=tmp_path)
     assert 'colorized' in said.stdout
+
+
+@pytest.mark.parametrize('times', [2, 4])
+def test_it_enlarges_as_the_full_install_does(base, tmp_path, times):
+    "That needed torch."
+    Image.open(photo).resize((90, 61)).save(tmp_path / 'small.png')
+    results = []
+    for python, out in ((base[0], 'base.png'), (sys.executable, 'full.png')):
+        how = 'small.png', '--upscale', times, '--out', out
+        done = run(python, '-m', 'colorlab', 'colorize', *how, cwd=tmp_path)
+        assert not done.returncode, done.stderr
+        results.append(np.asarray(Image.open(tmp_path / out)).astype(int))
+    one, other = results
+    assert one.shape == (61 * times, 90 * times, 3) and np.abs(one - other).max() <= 2
+    assert read_provenance(tmp_path / 'base.png') == read_provenance(tmp_path / 'full.png')
 
 
 @pytest.mark.parametrize(

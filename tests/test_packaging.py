@@ -69,6 +69,8 @@ def test_wheel_carries_what_it_should(wheel):
         'colorlab/assets/lite.safetensors',
         'colorlab/assets/sr2.safetensors',
         'colorlab/assets/sr4.safetensors',
+        'colorlab/assets/sr2.onnx',
+        'colorlab/assets/sr4.onnx',
         'colorlab/assets/SHA256SUMS',
     } <= set(names)
     assert any(n.endswith('LICENSE') for n in names)

@@ -12,7 +12,7 @@ from PIL import Image
 from test_cli import one_line
 
 from colorlab.backends import find_model
-from colorlab.colorize import torch_upscaler
+from colorlab.colorize import load_upscaler
 from colorlab.images import BadInput
 from colorlab.lab import lightness_error, rgb_to_lab
 from colorlab.metadata import read_provenance
@@ -53,7 +53,7 @@ def test_every_kind_of_file_is_enlarged_in_its_own_kind(gray, tmp_path):
             blocks = after.alpha.reshape(67, 2, 91, 2).mean((1, 3))
             assert np.abs(blocks - before.alpha)[2:-2].max() < np.iinfo(before.alpha.dtype).max / 100
         scale = {'uint8': 255, 'uint16': 65535, 'float32': 1}[str(before.pixels.dtype)]
-        larger = torch_upscaler(2).upscale_pixels(before.pixels)  # colors are painted on this, and its lightness stays
+        larger = load_upscaler(2).upscale_pixels(before.pixels)  # colors are painted on this, and its lightness stays
         L = rgb_to_lab(larger.transpose(2, 0, 1) / np.float32(scale))[:1]
         assert lightness_error(after.pixels.transpose(2, 0, 1) / np.float32(scale), L)[0] < (
             1.5 if before.format == 'JPEG' else 0.25
@@ -69,7 +69,7 @@ def test_every_kind_of_file_is_enlarged_in_its_own_kind(gray, tmp_path):
 
 @pytest.mark.parametrize('times', [2, 4])
 def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
-    upscaler, rgb = torch_upscaler(times), gray.convert('RGB')
+    upscaler, rgb = load_upscaler(times), gray.convert('RGB')
     pixels = np.asarray(rgb).astype(np.float32) / 255
     whole = upscaler.upscale_pixels(pixels, side=1000)
     assert whole.shape == (67 * times, 91 * times, 3) and np.ptp(whole, axis=2).max() < 1e-3
@@ -94,7 +94,7 @@ def test_tiles_leave_no_seam_and_tiny_photos_are_photos(times, gray):
 )
 def test_what_enlarges_nothing_is_refused(name, words):
     with pytest.raises(BadInput, match=words):
-        torch_upscaler(name)
+        load_upscaler(name)
 
 
 def test_refusals_are_one_line(gray, tmp_path):
@@ -152,7 +152,7 @@ def test_one_may_train_ones_own(photos, gray, tmp_path):
         and read_provenance(tmp_path / 'out' / 'g.png')['enlarged_by'] == 'run'
     )
     with pytest.raises(BadInput, match='enlarges nothing'):
-        torch_upscaler(tmp_path / 'run' / 'disc.safetensors')
+        load_upscaler(tmp_path / 'run' / 'disc.safetensors')
 
 
 @pytest.mark.parametrize(

@@ -251,14 +251,18 @@ def find_shards(
     data,  # a tar file, a pattern of them as above, or a folder; a path or an address
 ) -> list:  # of paths or addresses, in order; empty where there is no tar file
     "The shards that are meant; of a folder those that lie in it, not deeper."
-    data = as_address(data)
+    data = as_address(os.path.expanduser(data))
     if names_shards(data):
         return expand_braces(data)
-    store, path = open_store(data)
+    found = []
     with suppress(OSError):  # whoever needs photos says that there are none
-        names = sorted(os.path.basename(file) for file in store.ls(path, detail=False))
-        return [f'{data.rstrip("/")}/{name}' for name in names if name.endswith('.tar') and name[0] != '.']
-    return []
+        if is_address(data):
+            store, path = open_store(data)
+            found = store.ls(path, detail=False)
+        else:
+            found = os.listdir(data)
+    names = sorted(os.path.basename(file) for file in found)
+    return [f'{data.rstrip("/")}/{name}' for name in names if name.endswith('.tar') and name[0] != '.']
 
 # %% ../nbs/foundations/219_shards.ipynb #1c53a379
 def read_ahead(

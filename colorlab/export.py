@@ -4,15 +4,13 @@
 
 # %% auto #0
 __all__ = ['ONNX_TOLERANCE', 'SPEC', 'CARD_TEMPLATE', 'NO_DATA', 'NO_METRICS', 'NO_PEOPLE', 'ColorDifference',
-           'color_difference', 'pack_fp16', 'trace_to_onnx', 'to_onnx', 'export_onnx', 'bicubic_as_onnx',
-           'export_upscaler', 'colorizer_from_learner', 'add_to_colorizer', 'markdown_table', 'model_card',
-           'push_model']
+           'color_difference', 'pack_fp16', 'trace_to_onnx', 'to_onnx', 'export_onnx', 'add_bicubic', 'export_upscaler',
+           'colorizer_from_learner', 'add_to_colorizer', 'markdown_table', 'model_card', 'push_model']
 
 # %% ../nbs/extras/70_export.ipynb #db551b19
 import io
 import json
 import warnings
-from contextlib import contextmanager
 from copy import deepcopy
 from importlib.metadata import metadata
 from importlib.util import find_spec
@@ -144,24 +142,22 @@ def export_onnx(
     return off
 
 # %% ../nbs/extras/70_export.ipynb #24e2c494
-@contextmanager
-def bicubic_as_onnx():
-    "Within, torch can write `colorlab.metrics.upsample_bicubic`, which enlarges as Pillow does, as ONNX."
-    import torch
-    from torch.onnx import register_custom_op_symbolic, symbolic_helper, unregister_custom_op_symbolic
+def add_bicubic(
+    data: bytes,  # of an ONNX file: x -> y, `times` as large
+    times: int,
+) -> bytes:  # of one whose y is added to x, enlarged
+    "Enlarge as `colorlab.metrics.upsample_bicubic` does, and Pillow: bicubic with −0.5, without what lies outside."
+    import onnx
 
-    def resize(g, x, size, align_corners, times):
-        ends = torch.tensor([1.0, 1.0, *symbolic_helper._maybe_get_const(times, 'fs')])
-        nothing, ends = (g.op('Constant', value_t=t) for t in (torch.tensor([]), ends))
-        how = dict(mode_s='cubic', cubic_coeff_a_f=-0.5, exclude_outside_i=1)
-        return g.op('Resize', x, nothing, ends, coordinate_transformation_mode_s='half_pixel', **how)
-
-    step = 'aten::_upsample_bicubic2d_aa', 11  # since this version ONNX has it
-    register_custom_op_symbolic(step[0], resize, step[1])
-    try:
-        yield
-    finally:
-        unregister_custom_op_symbolic(*step)
+    file = onnx.load_from_string(data)
+    nodes = file.graph.node
+    next(node for node in nodes if 'y' in node.output).output[:] = ['detail']
+    scales = np.array([1, 1, times, times], np.float32)
+    file.graph.initializer.append(onnx.numpy_helper.from_array(scales, 'scales'))
+    how = dict(mode='cubic', cubic_coeff_a=-0.5, exclude_outside=1, coordinate_transformation_mode='half_pixel')
+    nodes.append(onnx.helper.make_node('Resize', ['x', '', 'scales'], ['enlarged'], **how))
+    nodes.append(onnx.helper.make_node('Add', ['enlarged', 'detail'], ['y']))
+    return file.SerializeToString()
 
 # %% ../nbs/extras/70_export.ipynb #90825ea9
 def export_upscaler(
@@ -174,8 +170,8 @@ def export_upscaler(
     if not hasattr(model, 'reach'):
         raise BadInput(f'{name}: enlarges nothing; give a .safetensors file of the space sr2 or sr4')
     x = np.random.default_rng(42).uniform(-1, 1, (1, 1, 48, 65)).astype(np.float32)
-    with bicubic_as_onnx():
-        data = to_onnx(model, backend.header | dict(sha256=file_sha256(path), reach=model.reach), x)
+    header = backend.header | dict(sha256=file_sha256(path), reach=model.reach)
+    data = add_bicubic(to_onnx(model.layers, header, x), model.times)
     d = 50 * np.abs(backend.run(x) - onnx_backend(name, data).run(x))
     off = ColorDifference(float(d.mean()), float(d.max()))
     if off.largest > ONNX_TOLERANCE.largest:

@@ -227,7 +227,7 @@ def is_downloaded(
     "Whether the weights of a metric are on this machine."
     return (Path(torch.hub.get_dir()) / 'checkpoints' / DOWNLOADED[make][1]).is_file()
 
-
+# %% ../nbs/foundations/21_pretrained.ipynb #51f2d57a
 class AvailableMetrics(NamedTuple):
     "The result of `perceptual_metrics`."
 

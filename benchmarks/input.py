@@ -3,12 +3,13 @@
     python benchmarks/input.py [SIZE [PHOTOS [ROUNDS]]]
 
 Processor time is counted, so that other work on the machine is not; what the operating system writes to disk
-by itself is not in it.
+by itself is not in it. Photos in shards are read and decoded in every pass, those of a folder only in the first.
 """
 
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +25,8 @@ from skimage.color import rgb2lab  # noqa: E402
 
 from colorlab.batches import PhotoLoader  # noqa: E402
 from colorlab.cache import cache_photos  # noqa: E402
-from colorlab.data import scan  # noqa: E402
+from colorlab.data import scan, scan_listing  # noqa: E402
+from colorlab.datasets import shard_listing  # noqa: E402
 from colorlab.images import open_photo, photo_files, sample_folder  # noqa: E402
 from colorlab.lab import LAB  # noqa: E402
 
@@ -40,6 +42,16 @@ def make_photos(n):
         open_photo(sample_folder() / f).resize((640, 480), Image.BICUBIC).save(
             tmp / 'photos' / f'{i:04}.jpg', quality=90
         )
+
+
+def pack_shards(n=4):
+    "The same photos in tar files."
+    (tmp / 'shards').mkdir()
+    for k in range(n):
+        with tarfile.open(tmp / 'shards' / f'photos-{k}.tar', 'w') as tar:
+            for file in sorted((tmp / 'photos').iterdir())[k::n]:
+                tar.add(file, file.name)
+    return tmp / 'shards'
 
 
 def tutorial():
@@ -73,10 +85,13 @@ def main(n=200, rounds=7):
     make_photos(n)
     folder = tmp / 'photos'
     rows = scan(folder, remember=False)
+    shards = pack_shards()
+    packed = scan_listing(shards, shard_listing(shards))
     work = {
         "the tutorials' recipe": tutorial,
         'colorlab, first pass (decode, check, shrink, cache)': lambda: first_pass(folder, rows, False),
         'colorlab, from the cache': lambda: first_pass(folder, rows, True),
+        'colorlab, from shards, every pass (read, decode, check, shrink)': lambda: first_pass(shards, packed, True),
         'colorlab, a folder never seen (looked at, then first pass)': lambda: looked_at(folder),
     }
     speeds = {name: [] for name in work}
@@ -86,7 +101,7 @@ def main(n=200, rounds=7):
     for name, s in speeds.items():
         times = np.divide(s, speeds["the tutorials' recipe"])
         print(
-            f'{name:60} {np.median(s):7.0f} photos/s  {np.median(times):5.1f}×  ({times.min():.1f}..{times.max():.1f})'
+            f'{name:64} {np.median(s):7.0f} photos/s  {np.median(times):5.1f}×  ({times.min():.1f}..{times.max():.1f})'
         )
 
 

@@ -45,8 +45,8 @@ TrainOut = Annotated[
     option(help='Folder of the run: settings, history, samples, checkpoints, model.'),
 ]
 DATA_HELP = (
-    'A folder of photos; `sample`, which is installed with colorlab; coco-sample, flickr1024, cars or ncd, '
-    'searched for on Kaggle, on Drive and here; or NAME:FOLDER.'
+    'A folder of photos; shards, such as "s3://bucket/photos-{000..012}.tar"; `sample`, which is installed with '
+    'colorlab; coco-sample, flickr1024, cars or ncd, searched for on Kaggle, on Drive and here; or NAME:FOLDER.'
 )
 DataOption = Annotated[str | None, option(help=DATA_HELP)]
 LISTING_HELP = 'A CSV file of the photos to use, as `colorlab doctor --listing` writes it.'

@@ -327,7 +327,7 @@ def clear_earlier(
         file.unlink()
     return [f'{dest}: removed what was older: {names}'] * bool(stale)
 
-
+# %% ../nbs/extras/72_colorize.ipynb #8d0161d3
 def failure_line(
     error: Exception,
     source: Path,  # the photo that was in work
@@ -348,19 +348,18 @@ def color_one(
     **kwargs,
 ) -> Outcome:
     "Color a photo, unless `is_done` says that it is done, and say what became of it."
-    outcome = Outcome(source, dest, 'colored')
+    first = first_result(dest, kwargs.get('variants', 0))
+    outcome, again = Outcome(source, dest, 'colored'), os.path.exists(first)
     try:
-        earlier = not force and earlier_result(first_result(dest, kwargs.get('variants', 0)))
+        earlier = not force and earlier_result(first)
         if earlier and is_done(earlier, colorizer, source, dest, **kwargs):
-            outcome.status = 'there'
-            return outcome
+            return replace(outcome, status='there')
         kept = not force and keep_reason(source, dest, earlier, kwargs.get('hints', ()))
         if kept:
             outcome.status, outcome.messages = 'there', [kept]
             return outcome
         outcome.status = 'redone' if earlier else 'colored'
         if not dry_run:
-            again = os.path.exists(first_result(dest, kwargs.get('variants', 0)))
             make_folder(dest.parent)
             outcome.messages = color_file(colorizer, source, dest, **kwargs)
             outcome.older = clear_earlier(colorizer, source, dest, force, **kwargs) if again else []

@@ -47,7 +47,7 @@ def progress_lines(
             print(f'{doing}: {n} of {total} {unit}s, about {left} left', file=sys.stderr, flush=True)
             last, before = now, n
 
-
+# %% ../nbs/foundations/49_jobs.ipynb #fb5bd7f0
 def show_progress(
     items,
     total: int,  # of them

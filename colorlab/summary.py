@@ -88,8 +88,6 @@ MEASURES = {  # column of a table of scores -> name, unit, and whether more is b
     'perceptual': ('the perceptual distance', '', False),
     'cf': ('colorfulness', '', True),
 }
-
-# %% ../nbs/13_summary.ipynb #cb53cc8e
 VERDICT_WORDS = {'beats': 'better', 'loses to': 'worse', 'cannot be told from': 'undecided'}
 
 
@@ -111,7 +109,7 @@ def photo_of(
     own = pictures.index.to_series()
     return pictures.group.fillna(own) if 'group' in pictures else own
 
-# %% ../nbs/13_summary.ipynb #ef104430
+
 class Verdict(NamedTuple):
     "What paired scores say about two methods; prints as a sentence."
 

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['D65_WHITE', 'SRGB_PRIMARIES', 'RGB_TO_XYZ', 'XYZ_TO_RGB', 'LAB_DELTA', 'SRGB_TO_LINEAR_TABLE', 'L_MID',
            'AB_MAX', 'GAMUT_EPS', 'LAB', 'LUMA_BT601', 'RGB', 'RGB3', 'HUE_NAMES', 'SR2', 'SR4', 'SPACES',
-           'srgb_to_linear', 'linear_to_srgb', 'mix_channels', 'lab_f', 'lab_f_inverse', 'as_float', 'to_linear',
-           'check_channels', 'rgb_to_lab', 'rgb_to_lightness', 'lab_to_rgb', 'split_lab', 'join_lab', 'fits_srgb',
-           'in_gamut', 'reduce_chroma', 'into_gamut', 'lab_to_rgb_in_gamut', 'LightnessError', 'lightness_error',
-           'Space', 'rgb_to_xy', 'xy_to_rgb', 'L_to_rgb', 'rgb_to_gray_and_rgb', 'y_to_rgb', 'luma_to_rgb',
-           'hue_to_hex', 'rgb_to_small_and_large', 'y_to_gray', 'superres_space']
+           'srgb_to_linear', 'linear_to_srgb', 'mix_channels', 'lab_f', 'lab_f_inverse', 'to_linear', 'check_channels',
+           'rgb_to_lab', 'rgb_to_lightness', 'lab_to_rgb', 'split_lab', 'join_lab', 'fits_srgb', 'in_gamut',
+           'reduce_chroma', 'into_gamut', 'lab_to_rgb_in_gamut', 'LightnessError', 'lightness_error', 'Space',
+           'rgb_to_xy', 'xy_to_rgb', 'L_to_rgb', 'rgb_to_gray_and_rgb', 'y_to_rgb', 'luma_to_rgb', 'hue_to_hex',
+           'rgb_to_small_and_large', 'y_to_gray', 'superres_space']
 
 # %% ../nbs/01_lab.ipynb #07d9052a
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import cube_root, from_table, pixels_at, with_pixels
+from .arrays import as_float, cube_root, from_table, pixels_at, with_pixels
 from .images import BadInput
 
 # %% ../nbs/01_lab.ipynb #8578924f
@@ -76,18 +76,6 @@ def lab_f_inverse(f):
     return xp.clip(f, LAB_DELTA, None) ** 3 + xp.clip(f - LAB_DELTA, None, 0.0) * (3 * LAB_DELTA**2)
 
 # %% ../nbs/01_lab.ipynb #f44d0dce
-def as_float(
-    x,  # array of floats, or of uint8
-):  # float32 or float64
-    "Numbers precise enough for color: uint8 becomes 0..1, half precision becomes float32."
-    xp = array_namespace(x)
-    if x.dtype == xp.uint8:
-        return xp.astype(x, xp.float32) / 255
-    if not xp.isdtype(x.dtype, 'real floating'):
-        raise BadInput(f'pixels of type {x.dtype} have no known range: give floats in 0..1, or uint8')
-    return x if x.dtype in (xp.float32, xp.float64) else xp.astype(x, xp.float32)
-
-
 SRGB_TO_LINEAR_TABLE = srgb_to_linear(np.arange(256) / 255).astype(np.float32)
 
 

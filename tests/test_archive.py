@@ -25,7 +25,7 @@ from colorlab.colorizer import Colorizer  # noqa: E402
 from colorlab.images import BadInput  # noqa: E402
 from colorlab.stores import open_store, write_whole  # noqa: E402
 
-N_PHOTOS, N_IN_BUCKET = 72, 100
+N_PHOTOS, N_IN_BUCKET = 56, 100
 moto = os.environ.get('COLORLAB_MOTO_SERVER') or shutil.which('moto_server')
 
 
@@ -55,12 +55,12 @@ def cluster(endpoint, tmp_path_factory):
     ray = [Path(sys.executable).with_name('ray'), 'start', '--head', '--block', f'--port={port}', '--num-cpus=2']
     ray += ['--include-dashboard=false', f'--object-store-memory={100 * 2**20}', '--disable-usage-stats']
     with open(folder / 'log', 'w') as log:
-        head = subprocess.Popen(ray, stdout=log, stderr=log, env=env)
+        head = subprocess.Popen(ray, stdout=log, stderr=log, env=env, start_new_session=True)
     while 'Ray runtime started' not in (folder / 'log').read_text():
         assert head.poll() is None, (folder / 'log').read_text()
         time.sleep(0.1)
     yield f'127.0.0.1:{port}'
-    head.send_signal(signal.SIGTERM)
+    os.killpg(head.pid, signal.SIGKILL)  # asked to end, Ray takes half a minute
     head.wait()
 
 
@@ -81,6 +81,16 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob('*.jpg')}
 
 
+def plain(box, out):
+    "What `colorize` makes of every sixth photo of a folder."
+    few = out.with_name('few')
+    for file in sorted(box.rglob('*.jpg'))[::6]:
+        (few / file.relative_to(box)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, few / file.relative_to(box))
+    color_files(Colorizer.from_pretrained('lite'), [few], out, progress=False)
+    return contents(out)
+
+
 def ray_workers(name):
     "Processes of Ray that color, by what they call themselves."
     for folder in Path('/proc').glob('[0-9]*'):
@@ -98,16 +108,16 @@ def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_pat
     running.wait_for(lambda: len(contents(out)) >= 8)
     victim = next(ray_workers('ArchiveWorker'))
     os.kill(victim, signal.SIGKILL)
-    running.wait_for(lambda: len(contents(out)) >= 32)
+    running.wait_for(lambda: len(contents(out)) >= 24)
     running.end(signal.SIGKILL)
     there = {p: p.stat().st_mtime_ns for p in out.rglob('*.jpg')}
-    assert 32 <= len(there) < N_PHOTOS and not (out / 'archive.parquet').exists()
+    assert 24 <= len(there) < N_PHOTOS and not (out / 'archive.parquet').exists()
 
     done = Running(*args).end()
     assert done.returncode == 1 and '050.jpg: cannot be read' in done.stderr and 'Traceback' not in done.stderr
     assert 'already done' in done.stdout
-    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
-    assert contents(out) == contents(tmp_path / 'plain') and len(contents(out)) == N_PHOTOS - 1
+    colored = contents(out)
+    assert len(colored) == N_PHOTOS - 1 and plain(box, tmp_path / 'plain').items() < colored.items()
     assert all(p.stat().st_mtime_ns == then for p, then in there.items()), 'a photo was colored twice'
     table = pd.read_parquet(out / 'archive.parquet')
     assert table.file.nunique() == len(table) == N_PHOTOS and (table.status == 'done').sum() == N_PHOTOS - 1
@@ -138,9 +148,8 @@ def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_
     args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 2
     done = Running(*args).end()
     assert done.returncode == 1 and f'{N_IN_BUCKET - 1} photos colored' in done.stdout, done.stdout + done.stderr
-    color_files(Colorizer.from_pretrained('lite'), [box], tmp_path / 'plain', progress=False)
     store, folder = open_store(f'{bucket}/colored')
-    for name, data in contents(tmp_path / 'plain').items():
+    for name, data in plain(box, tmp_path / 'plain').items():
         assert store.cat_file(f'{folder}/{name}') == data
     store.rm_file(f'{folder}/box 1/001.jpg')
     done = Running(*args).end()

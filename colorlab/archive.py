@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastcore.basics import patch
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from .backends import onnx_backend
 from .colorize import color_one, ends_all, failure_line, provenance_fields
@@ -92,6 +93,7 @@ class ArchiveWorker:
         import colorlab.inputs as inputs
 
         Image.MAX_IMAGE_PIXELS, inputs.STRIP_THREADS = None, 1
+        threadpool_limits(1, 'blas')
         name = self.made_by['model']
         backend = onnx_backend(name, ray.get(self.model[0]))
         self.colorizer = colorizer_from_backend(name, None, backend, self.made_by)

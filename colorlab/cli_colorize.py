@@ -113,8 +113,12 @@ def error_line(e: Exception) -> str:
 # %% ../nbs/interfaces/102_cli_colorize.ipynb #7e656b5b
 @contextmanager
 def own_process():
-    "Silence libraries in C and lift Pillow's limit; what Python writes to the screen still comes through."
+    """Silence libraries in C, lift Pillow's limit, and let NumPy multiply matrices by one thread; then undo it.
+
+    What Python writes to the screen still comes through. Several threads of BLAS wait for one another: they took a
+    third of the time of coloring a small photo."""
     from PIL import Image
+    from threadpoolctl import threadpool_limits
 
     limit, stderr = Image.MAX_IMAGE_PIXELS, sys.stderr
     Image.MAX_IMAGE_PIXELS = None
@@ -122,7 +126,8 @@ def own_process():
     os.dup2(nowhere, 2)
     sys.stderr = open(os.dup(screen), 'w', buffering=1, encoding=stderr.encoding, errors=stderr.errors)
     try:
-        yield
+        with threadpool_limits(1, 'blas'):
+            yield
     finally:
         sys.stderr.close()
         os.dup2(screen, 2)

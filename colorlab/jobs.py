@@ -69,8 +69,11 @@ def leave_with_parent():
 def start_worker(
     prepare: Callable,  # () -> what to do with an item
 ):
-    "In a process of its own: make ready for `work_on`."
+    "In a process of its own: make ready for `work_on`; NumPy multiplies matrices by one thread."
+    from threadpoolctl import threadpool_limits
+
     global work
+    threadpool_limits(1, 'blas')
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=leave_with_parent, daemon=True).start()
     work = prepare()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import Running
 from PIL import Image
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from colorlab.cli_colorize import own_process
 from colorlab.colorize import color_files
 from colorlab.colorizer import Colorizer, torch_colorizer
 from colorlab.images import BadInput
@@ -65,3 +67,13 @@ def test_a_log_file_gets_lines_with_the_time_left(shoebox, monkeypatch, capsys):
     color_files(Colorizer.from_pretrained('lite'), [shoebox], dry_run=True)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 8 and lines[0].startswith('coloring: 1 of 9 photos, about 1 second left')
+
+
+def test_numpy_multiplies_by_one_thread_while_a_command_colors():
+    def threads():
+        return {lib['num_threads'] for lib in threadpool_info() if lib['user_api'] == 'blas'}
+
+    with threadpool_limits(2, 'blas'):
+        with own_process():
+            assert threads() == {1}
+        assert threads() == {2}

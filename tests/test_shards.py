@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 from colorlab.cache import StreamedPhotos, cache_folder
 from colorlab.data import Manifest, make_manifest
-from colorlab.datasets import absolute_source
+from colorlab.datasets import DATASETS, absolute_source
 from colorlab.images import BadInput, open_photo, photo_files
 from colorlab.loaders import photo_loaders
-from colorlab.shards import expand_braces, photo_bytes, read_ahead, shard_index
+from colorlab.shards import expand_braces, is_address, photo_bytes, read_ahead, shard_index
 from colorlab.training import train
 
 ARGS = ['--train', 12, '--val', 4, '--size', 32, '--epochs', 4, '--bs', 4, '--seed', 3, '--device', 'cpu']
@@ -248,3 +248,7 @@ def test_a_run_on_a_bucket_resumes_without_listing_it(photos, shards, tmp_path, 
     monkeypatch.setattr('colorlab.shards.time.monotonic', lambda: 1e9)  # a minute later
     with pytest.raises(BadInput, match='memory://train/photos-000002.tar: there is no such shard'):
         train(tmp_path / 'run', resume=True, epochs=4, device='cpu', progress=False)
+
+
+def test_a_data_set_in_a_folder_is_no_address():
+    assert not any(is_address(f'{name}:/box') for name in DATASETS)

@@ -388,9 +388,7 @@ def absolute_source(
     name, _, path = str(data).partition(':')
     if data in CARRIED:
         return str(data)
-    if is_address(data):
-        return as_address(data)
-    if name not in DATASETS:
-        return str(Path(data).expanduser().resolve())
+    if name not in DATASETS:  # their names come first: ncd:/FOLDER is no address
+        return as_address(data) if is_address(data) else str(Path(data).expanduser().resolve())
     folder = Path(path).expanduser().resolve() if path else search_dataset(name)
     return f'{name}:{folder}' if folder else str(data)

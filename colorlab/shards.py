@@ -26,8 +26,7 @@ from zlib import crc32
 from .formats import BadInput, decoder_message, missing_package, printable, read_bytes
 
 # %% ../nbs/foundations/219_shards.ipynb #585b9011
-# how an address begins; of its two slashes `Path` keeps one, so names of data sets (`ncd:/FOLDER`) are excepted
-ADDRESS = re.compile(r'(?!(?:cars|flickr1024|ncd):)([a-z][a-z0-9+]+):/+(?=.)')
+ADDRESS = re.compile(r'([a-z][a-z0-9+]+):/+(?=.)')  # how it begins; of its two slashes `Path` keeps one
 
 
 def is_address(path) -> bool:

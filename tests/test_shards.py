@@ -17,7 +17,7 @@ from colorlab.data import Manifest, make_manifest
 from colorlab.datasets import DATASETS, absolute_source
 from colorlab.images import BadInput, open_photo, photo_files
 from colorlab.loaders import photo_loaders
-from colorlab.shards import expand_braces, is_address, photo_bytes, read_ahead, shard_index
+from colorlab.shards import expand_braces, photo_bytes, read_ahead, shard_index
 from colorlab.training import train
 
 ARGS = ['--train', 12, '--val', 4, '--size', 32, '--epochs', 4, '--bs', 4, '--seed', 3, '--device', 'cpu']
@@ -250,5 +250,6 @@ def test_a_run_on_a_bucket_resumes_without_listing_it(photos, shards, tmp_path, 
         train(tmp_path / 'run', resume=True, epochs=4, device='cpu', progress=False)
 
 
-def test_a_data_set_in_a_folder_is_no_address():
-    assert not any(is_address(f'{name}:/box') for name in DATASETS)
+def test_a_data_set_in_a_folder_is_no_address(photos):
+    for name in DATASETS:
+        assert absolute_source(f'{name}:{photos}') == f'{name}:{photos}'

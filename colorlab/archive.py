@@ -29,8 +29,8 @@ from .backends import onnx_backend
 from .colorize import color_one, ends_all, failure_line, provenance_fields
 from .colorizer import Colorizer, colorizer_from_backend
 from .formats import MAX_PIXELS
-from .images import BadInput, atomic_write, cpu_count, progress_bar, remove_abandoned
-from .jobs import progress_lines
+from .images import BadInput, atomic_write, cpu_count, remove_abandoned
+from .jobs import show_progress
 from colorlab.stores import (
     fetch,
     folder_photos,
@@ -356,8 +356,7 @@ def color_archive(
         model = [ray.put(colorizer.file.read_bytes())]
         worker = dict(model=model, made_by=colorizer.provenance, out=out, options=options)
         rows = write_table(task_rows([n_tasks for _, n_tasks in counts], worker, workers), result, tell)
-        bar = progress_bar(rows, total=total, desc='coloring', unit='photo', **({} if progress else dict(disable=True)))
-        for _ in progress_lines(rows, total, 'coloring', 'photo') if progress and bar.disable else bar:
+        for _ in show_progress(rows, total, 'coloring', 'photo') if progress else rows:
             pass
     store, folder = open_store(out)
     for name in ('plan', 'notes'):

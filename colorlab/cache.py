@@ -15,7 +15,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
@@ -34,7 +33,7 @@ from simplejpeg import decode_jpeg, decode_jpeg_header
 from .decoding import is_upright_srgb
 from .formats import check_scans, identify_image
 from .images import BadInput, atomic_write, cpu_count, open_photo, open_small, progress_bar, remove_abandoned
-from .shards import Span, in_shards, is_address, photo_bytes, shard_member, shard_state
+from .shards import Span, in_shards, is_address, photo_bytes, read_ahead, shard_member, shard_state
 
 # %% ../nbs/foundations/26_cache.ipynb #d1f3977a
 def map_threads(
@@ -44,11 +43,8 @@ def map_threads(
 ) -> Iterator:  # the results, in order
     "Apply a function to all items in threads; a progress bar shows when it takes longer than two seconds."
     cores = cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
-        run = pool.map if cores > 1 else map  # on a single core threads only cost
-        chunks = (items[i : i + 256] for i in range(0, len(items), 256))  # results must not pile up
-        results = chain.from_iterable(run(function, chunk) for chunk in chunks)
-        yield from progress_bar(results, total=len(items), desc=desc, delay=2, leave=False)
+    results = read_ahead(function, items, 256, cores) if cores > 1 else map(function, items)
+    yield from progress_bar(results, total=len(items), desc=desc, delay=2, leave=False)
 
 # %% ../nbs/foundations/26_cache.ipynb #bdf0738c
 def cache_folder() -> Path:  # made if missing

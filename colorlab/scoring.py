@@ -439,7 +439,7 @@ def score_methods(
     methods = [*methods, Truth()]
     table, features = [], {m.name: [] for m in methods}
     most = 4 if config.device == 'cpu' else PHOTOS_AT_ONCE
-    step = min(most, PHOTOS_AT_ONCE) if config.size else 1  # photos as they are differ in size
+    step = most if config.size else 1  # photos as they are differ in size
     parts = (rows.iloc[i : i + step] for i in range(0, len(rows), step))
     scored = (zip(part.itertuples(), zip(*score_photos(methods, part, folder, store, config))) for part in parts)
     for row, scores in show(chain.from_iterable(scored), total=len(rows), desc='scoring', unit='photo'):

@@ -278,7 +278,6 @@ def test_a_gpu_measures_what_a_cpu_measures():
 
 
 def test_scores_are_written_a_batch_at_a_time_and_memory_holds_no_more(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr('colorlab.scoring.PHOTOS_AT_ONCE', 4)
     rows = make_manifest(photos).table.iloc[:9]
     store, written, shapes = ScoreStore(tmp_path / 's.sqlite'), [], []
     put = ScoreStore.put

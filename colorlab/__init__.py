@@ -4,43 +4,25 @@ The names of the stub file `__init__.pyi` are imported when they are first used,
 `import colorlab` loads neither torch nor fastai. `help` shows their parameters with the comments beside them.
 """
 
-import sys
-
 import lazy_loader
 
 _lazy_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
-def _parameter_lines(obj) -> list:
-    "What the source says of a function's parameters, or of a dataclass's fields: a line for each, with its comment."
-    import linecache
-    import re
-    from itertools import takewhile
-
-    lines = linecache.getlines(sys.modules[obj.__module__].__file__)
-    head = re.compile(rf'(def|class) {obj.__name__}\b')
-    first = next((i for i, line in enumerate(lines) if head.match(line)), None)
-    if first is None:
-        return []
-    if lines[first].startswith('class'):
-        body = takewhile(lambda line: not re.match(r' *(def|@)|\S', line), lines[first + 1 :])
-        return [line.strip() for line in body if re.match(r' +[a-z]\w*: ', line)]
-    if not lines[first].endswith('(\n'):
-        return []
-    body = takewhile(lambda line: not line.startswith(')'), lines[first + 1 :])
-    return [line.strip() for line in body if not re.match(r' +(# long|self|cls)\b', line)]
-
-
 def _add_parameters(obj):
-    "Put them into the docstring, for `help`; of a class those of its methods, too."
+    "Put parameters and their comments into the docstring, for `help`; of a class those of its methods, too."
     from inspect import cleandoc
+
+    from fastcore.docments import DocmentText
 
     for one in (obj, *(vars(obj).values() if isinstance(obj, type) else ())):
         one = getattr(one, '__func__', one)  # of a class method
         own = getattr(one, '__module__', '') == obj.__module__ and getattr(one, '__doc__', None)
-        found = _parameter_lines(one) if own and 'Parameters:' not in one.__doc__ else []
-        if found:
-            one.__doc__ = '\n\n'.join([cleandoc(one.__doc__), 'Parameters:\n' + '\n'.join(found)])
+        if own and 'Parameters:' not in one.__doc__:
+            text = str(DocmentText(one, docstring=False))  # a line for each parameter, if they have comments
+            found = [line.strip() for line in text.splitlines()[1:-1]]
+            if found:
+                one.__doc__ = '\n\n'.join([cleandoc(one.__doc__), 'Parameters:\n' + '\n'.join(found)])
 
 
 def __getattr__(name):

@@ -60,8 +60,7 @@ class Evaluation:
 
 # %% ../nbs/14_evaluation.ipynb #10d522c6
 def evaluate(
-    methods,  # one, a list, or a dict (name -> one): a Colorizer, the name or file of a model, a run, a folder of
-    # pictures, a `Method`, or a function (manifest, files, size, squash) -> list of `Method`
+    methods,  # one, a list, or a dict (name -> one): a `Colorizer`, a model, a run, pictures; see `resolve_method`
     data,  # the true photos: a folder, or a name that `find_dataset` knows
     out=None,  # folder on this machine's disk for scores.csv, summary.json and report.html; None writes nothing
     size: int = 256,  # shorter side in pixels, then cut square; 0 measures the photos as they are

@@ -171,7 +171,7 @@ def is_colorizer(x) -> bool:
 
 
 def resolve_method(
-    x,  # one of the `methods` of `evaluate`
+    x,  # a `Colorizer`, a model's name or file, a run, a folder, a `Method`; or (manifest, files, size, squash) -> list
     manifest: Manifest,
     files: list,  # names of the photos to measure with
     config: ScoreConfig,

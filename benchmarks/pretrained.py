@@ -6,7 +6,7 @@ OMP_NUM_THREADS=1 python benchmarks/pretrained.py FOLDER    # after course.py wi
    also with its skips silenced. colorlab/assets/pretrained.csv: a row a way and photo; pretrained.jpg: five of the
    photos, a row a way and the truth, first with their own L and below with L = 65.
 2. The lesson's short training (34 steps at 56 pixels) with five starts and rates of the encoder, three seeds each:
-   colorlab/assets/encoder_rates.csv, a row a case and seed, means over the 28 validation photos.
+   printed, a row a case and seed, means over the 28 validation photos.
 """
 
 import sys
@@ -48,7 +48,7 @@ def encoder_rates(manifest):
             with torch.no_grad():
                 pred = LAB.merge(val_x, model(val_x))
             rows.append(dict(case=name, seed=seed) | score(pred, truth).mean().round(3).to_dict())
-    pd.DataFrame(rows).to_csv(ASSETS / 'encoder_rates.csv', index=False)
+    print(pd.DataFrame(rows).to_string(index=False))
 
 
 def flat_skips(encoder, given, features):

@@ -9,6 +9,8 @@ Error: the mean absolute error of a and b in Lab units. Share: how much of all c
 the edges; a tenth if it lay anywhere. About 40 seconds.
 """
 
+from functools import partial
+
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -27,21 +29,22 @@ WIDTHS = {'skips': (8, 16, 32, 64, 128), 'no skips': (9, 18, 36, 72, 144)}
 
 
 class SmallUNet(nn.Module):
-    "The network of lesson `unet`."
+    "The draft of lesson `unet`."
 
-    def __init__(self, ni, no, widths, skips=True):
+    def __init__(self, ni, no, widths=(16, 32, 64, 128), skips=True):
         super().__init__()
-        self.skips, levels = skips, list(zip(widths, widths[1:]))
-        self.first = conv_block(ni, widths[0])
-        self.downs = nn.ModuleList(conv_block(a, b, stride=2) for a, b in levels)
-        self.ups = nn.ModuleList(conv_block(b + a * skips, a) for a, b in levels[::-1])
-        self.last = nn.Conv2d(widths[0], no, 1)
+        self.skips, leaky = skips, partial(nn.LeakyReLU, 0.2)
+        ways_down, ways_up = zip((ni, *widths), widths), zip(widths[:0:-1], widths[-2::-1])
+        self.downs = nn.ModuleList(conv_block(a, b, act=leaky) for a, b in ways_down)
+        self.ups = nn.ModuleList(conv_block(a + b * skips, b) for a, b in ways_up)
+        self.last = nn.Conv2d(widths[0], no, 3, padding=1)
 
     def forward(self, x):
-        features = [self.first(x)]
+        features = []
         for down in self.downs:
-            features.append(down(features[-1]))
-        x = features.pop()
+            x = down(F.max_pool2d(x, 2) if features else x)
+            features.append(x)
+        features.pop()  # the deepest is x itself
         for up in self.ups:
             x, skip = F.interpolate(x, scale_factor=2), features.pop()
             x = up(torch.cat([x, skip], 1) if self.skips else x)

@@ -34,7 +34,6 @@ from .model_files import load_model
 from .pretrained import perceptual_metrics
 from .runs import Settings
 from .scoring import measuring_device
-from .summary import MEASURES, verdict_on
 from colorlab.tournament import (
     Budget,
     Stage,
@@ -62,6 +61,7 @@ from colorlab.tournament_scores import (
     test_sets,
 )
 from .training import check_settings
+from .verdicts import MEASURES, verdict_on
 
 # %% ../nbs/extras/59_compare.ipynb #d45758fb
 def gallery(

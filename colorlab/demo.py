@@ -46,8 +46,9 @@ from .metrics import baselines, score
 from .planning import FastestThreads, plan_training, thread_counts
 from .protocol import train_mean_ab
 from .runs import Run, Settings
-from .summary import MeanInterval, paired_interval, photo_of
+from .summary import MeanInterval, paired_interval
 from .training import default_device, train
+from .verdicts import photo_of
 
 # %% ../nbs/extras/78_demo.ipynb #8901387a
 def demo_recipe() -> dict:  # of `train`

@@ -56,9 +56,9 @@ from colorlab.shares import (
     resolve_arms,
     take_photos,
 )
-from .summary import verdict_on
 from .training import default_device
 from .training import train as train_run
+from .verdicts import verdict_on
 from .workspace import Workspace, open_workspace
 
 # %% ../nbs/extras/87_experiment.ipynb #8814be22

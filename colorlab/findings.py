@@ -18,7 +18,8 @@ from scipy.stats import spearmanr
 from .color_history import measure_colors
 from .data import Manifest
 from .lab import HUE_NAMES
-from .summary import MeanInterval, mean_interval, verdict_on
+from .summary import MeanInterval, mean_interval
+from .verdicts import verdict_on
 
 # %% ../nbs/extras/52_findings.ipynb #b89031bc
 HOLDS, FAILS, UNKNOWN = 'holds', 'does not hold', 'cannot be told at this budget'
@@ -58,7 +59,7 @@ def format_interval(
     return f'{interval.mean:+.2f} ({interval.low:.2f}..{interval.high:.2f}) {unit}'.strip()
 
 # %% ../nbs/extras/52_findings.ipynb #b193fda8
-OUTCOMES = dict(better=HOLDS, worse=FAILS, undecided=UNKNOWN)  # of `colorlab.summary.verdict_on`
+OUTCOMES = dict(better=HOLDS, worse=FAILS, undecided=UNKNOWN)  # of `colorlab.verdicts.verdict_on`
 
 
 def better_finding(
@@ -67,7 +68,7 @@ def better_finding(
     scores: pd.DataFrame,  # of `colorlab.evaluation.Evaluation`: file, method, and measures
     a: str,
     b: str,
-    column: str = 'ab_rmse',  # of `colorlab.summary.MEASURES`
+    column: str = 'ab_rmse',  # of `colorlab.verdicts.MEASURES`
 ) -> ReportFinding:
     "Whether one method beats another on the same test photos; a method that is missing leaves it open."
     missing = {a, b} - set(scores.method)

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['HISTOGRAM_BINS', 'HISTOGRAM_ROWS', 'MIN_HUE_CHROMA', 'bin_indices', 'error_histograms', 'sum_histograms',
-           'plot_joint_chroma', 'bin_labels', 'plot_binned_error', 'plot_error_histograms']
+           'plot_joint_chroma', 'bin_labels', 'plot_binned_error', 'plot_error_histograms', 'hue_errors']
 
 # %% ../nbs/foundations/37_histograms.ipynb #4df59bc4
 import numpy as np
 import pandas as pd
 import torch
 
+from .images import BadInput
 from .lab import HUE_NAMES, hue_to_hex
 from .perceptual import degrees_hue
 
@@ -113,3 +114,24 @@ def plot_error_histograms(
     axs[0].set_ylabel('ab-RMSE, Lab units')
     axs[0].legend(frameon=False)
     return fig
+
+# %% ../nbs/foundations/37_histograms.ipynb #dc27fb74
+def hue_errors(
+    scores: pd.DataFrame,  # of `score_methods`
+    kind: str = 'ab_rmse',  # Lab units; relative: in parts of what gray costs; recovered: share of the color
+) -> pd.DataFrame:  # a row a hue of the truth, a column a method; first the share of the pixels with a hue
+    "How well each hue comes out (R0.19, R4.12); NaN where no pixel has it. `BadInput` for another kind."
+    kinds = dict(
+        ab_rmse=lambda h: np.sqrt(h['error'] / h['pixels']),
+        relative=lambda h: np.sqrt(h['error'] / h['gray']),
+        recovered=lambda h: h['product'] / h['gray'],
+    )
+    if kind not in kinds:
+        raise BadInput(f'kind "{kind}" is not known: choose from {", ".join(kinds)}')
+    columns = {}
+    for name, t in scores.groupby('method', sort=False):
+        sums = dict(zip(HISTOGRAM_ROWS, sum_histograms(t.histograms)['hue']))
+        sums = {row: np.where(sums['pixels'] > 0, values, np.nan) for row, values in sums.items()}
+        columns.setdefault('share', np.nan_to_num(sums['pixels'] / np.nansum(sums['pixels'])))
+        columns[name] = kinds[kind](sums)
+    return pd.DataFrame(columns, index=list(HUE_NAMES))

@@ -25,7 +25,7 @@ from .model_files import load_model
 from .models import predict
 from .protocol import choose_photos, train_mean_ab
 from .scoring import fit_to_square, to_bytes
-from .summary import mean_interval, verdict_on
+from .summary import mean_interval
 from colorlab.tournament import (
     BUDGET_FRACTIONS,
     Stage,
@@ -36,6 +36,7 @@ from colorlab.tournament import (
     system_label,
     system_stages,
 )
+from .verdicts import verdict_on
 
 # %% ../nbs/extras/58_tournament_scores.ipynb #1f3873d9
 SUBSET_SIZE = 128  # photos of a set, at random, where all would take too long

@@ -37,7 +37,8 @@ from colorlab.scoring import (
     measure_batch,
     score_methods,
 )
-from colorlab.summary import mean_interval, verdict_on
+from colorlab.summary import mean_interval
+from colorlab.verdicts import verdict_on
 
 
 def test_a_model_and_a_stranger(photos, tmp_path):

@@ -284,17 +284,14 @@ def quiet_libraries():
 @contextmanager
 def one_of_several():
     "Under torchrun: join the other processes. All but the first are silent, except about errors of their own."
-    from colorlab.distributed import torchrun_processes
+    from colorlab.distributed import silence_other_processes, torchrun_processes
 
-    first = os.environ['RANK'] == '0'
-    if not first:
-        os.environ['TQDM_DISABLE'] = '1'
-        sys.stdout = open(os.devnull, 'w')
+    silence_other_processes()
     try:
         with torchrun_processes():
             yield
     except ConnectionError:
-        if first:
+        if os.environ['RANK'] == '0':
             raise
         sys.exit(1)
 

@@ -5,13 +5,20 @@
 # %% auto #0
 __all__ = ['process_count', 'process_rank', 'wait_for_all', 'first_process_first', 'local_device', 'average_gradients',
            'sync_batchnorm', 'average_running_stats', 'sum_over_processes', 'mean_over_processes', 'mean_rows',
-           'SeveralProcesses', 'torchrun_processes']
+           'SeveralProcesses', 'torchrun_processes', 'silence_other_processes', 'call_in_process',
+           'kept_signal_handlers', 'launch_processes']
 
 # %% ../nbs/foundations/19_distributed.ipynb #b58e96ee
+# long: imports
+import logging
 import os
 import random
+import signal
+import sys
+import time
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -19,6 +26,9 @@ import torch
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from torch import distributed, nn
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 # %% ../nbs/foundations/19_distributed.ipynb #3c2f5473
 def process_count() -> int:
@@ -157,3 +167,71 @@ def torchrun_processes():
         raise ConnectionError('another process of this training has ended, and so this one does') from e
     finally:
         distributed.destroy_process_group()
+
+# %% ../nbs/foundations/19_distributed.ipynb #d2327263
+def silence_other_processes():
+    "Only the first of several processes prints, and shows how far it is."
+    if int(os.environ['RANK']):
+        os.environ['TQDM_DISABLE'] = '1'
+        sys.stdout = open(os.devnull, 'w')
+
+
+@record
+def call_in_process(
+    function,
+    args: tuple,
+    threads: int,  # of each process
+):  # what the function returns
+    "Call a function in one of the processes that `launch_processes` has started."
+    silence_other_processes()
+    torch.set_num_threads(threads)
+    try:
+        with torchrun_processes():
+            return function(*args)
+    except ConnectionError:
+        time.sleep(30)  # meanwhile this process is ended, and the other one's error is reported
+        raise
+
+# %% ../nbs/foundations/19_distributed.ipynb #798a3db7
+@contextmanager
+def kept_signal_handlers():
+    "Put back what answers to signals, for torch's launcher does not; Ctrl-C is a `KeyboardInterrupt` as ever."
+    signals = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT') if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    except SignalException as e:
+        raise KeyboardInterrupt from e
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+# %% ../nbs/foundations/19_distributed.ipynb #c2f2268c
+def launch_processes(
+    function,  # of a module, not of a notebook, because each process imports it anew
+    *args,
+    n: int,  # processes on this machine
+):  # what the function returns in the first of them
+    "Call a function in processes that know each other; `ConnectionError` with the reason if it fails in one of them."
+    for name in ('torch.distributed.elastic', 'torch.multiprocessing'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # 30 lines for an error that is raised below
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=n,
+        run_id=str(uuid4()),
+        rdzv_backend='c10d',
+        rdzv_endpoint='localhost:0',
+        max_restarts=0,
+        monitor_interval=0.2,
+        start_method='spawn',
+    )
+    threads = max(torch.get_num_threads() // n, 1)
+    try:
+        with kept_signal_handlers():
+            return elastic_launch(config, call_in_process)(function, args, threads)[0]
+    except ChildFailedError as e:
+        message = e.get_first_failure()[1].message
+        said = message['message'] if isinstance(message, dict) else message
+        why = said.partition('\n')[0].removeprefix('BadInput: ')
+        raise ConnectionError(f'one of {n} processes failed: {why}') from e

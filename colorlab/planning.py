@@ -24,6 +24,7 @@ from .cache import read_cached_pixels
 from .callbacks import SampleGrid
 from .checkpoints import Checkpoints
 from .data import Manifest
+from .distributed import local_device, process_count, process_rank
 from .images import BadInput, cpu_count
 from .lab import SPACES
 from .loaders import photo_loaders
@@ -182,13 +183,15 @@ def time_training(
 ):
     "Train with all that a run trains with, but for checkpoints and pictures, until the clock stops it."
     sizes = dict(size=settings.size, bs=settings.bs, margin=settings.margin, micro_batches=clock.parts)
-    dls = photo_loaders(manifest, SPACES[settings.space], device=device, **sizes)
+    dls = photo_loaders(manifest, SPACES[settings.space], device=local_device(device), **sizes)
+    for dl in dls:
+        dl.take_part(process_rank(), process_count())
     steady = replace(settings, epochs=10_000, schedule='constant')
     with tempfile.TemporaryDirectory() as folder:
         learn = run_learner(Run(folder), dls, steady, None)
         learn.remove_cbs([Checkpoints, SampleGrid])
         if clock.parts > 1:
-            learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset))))
+            learn.add_cb(GradientAccumulation(min(settings.bs, len(dls.train.dataset)) // process_count()))
         learn.add_cb(clock)
         fit_epochs(learn, steady, 0)
 
@@ -203,6 +206,7 @@ def measure_step(
 ) -> StepTime:
     "Steps of the real learner; the fastest number of threads stays. A batch too large for the memory goes in parts."
     counts = counts or [torch.get_num_threads()]
+    limit = limit if process_count() == 1 else float('inf')  # several processes end in the same round
     few = few_photos(manifest, (rounds + 1) * len(counts) * settings.bs, 2 * settings.bs)
 
     def attempt(parts):

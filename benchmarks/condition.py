@@ -1,11 +1,11 @@
-"""Three seeds of lesson gan's comparison, and a discriminator that does not see the photo.
+"""Does a discriminator use the photo that it sees? Three seeds, for an exercise of lesson gan.
 
 OMP_NUM_THREADS=1 python benchmarks/condition.py        # about three minutes
 
 Each seed: five epochs with the pixel loss, then from there twelve more with it, or six with a DeepCNN beside it
 (λ = 10), or six with a DeepCNN that is given the colors alone, or those and another photo.
-The lesson's networks, rates and 64 pixels.
-Writes colorlab/assets/condition.csv: a row a seed, way and epoch, with the scores of the 28 validation photos.
+A CNN of 8 channels, 64 pixels.
+Writes benchmarks/condition.csv: a row a seed, way and epoch, with the scores of the 28 validation photos.
 """
 
 import tempfile
@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from course import ASSETS
 from fastai.callback.core import Callback
 
-from colorlab.gan import DeepCNN
+from colorlab.discriminators import DeepCNN
 from colorlab.gan_losses import bce
 from colorlab.images import sample_folder
 from colorlab.runs import Run
@@ -28,7 +27,7 @@ COMMON |= dict(sample_epochs=[], progress=False, checkpoint_seconds=600)
 
 
 class GANTrainer(Callback):
-    "The callback of lesson gan; its discriminator gets `own` photo, `no` photo, or `another` of the batch."
+    "The draft of notebook adversary; its discriminator gets `own` photo, `no` photo, or `another` of the batch."
 
     def __init__(self, photo='own', l1_weight=10.0):
         self.photo, self.l1_weight = photo, l1_weight
@@ -78,7 +77,7 @@ def main():
         for seed in SEEDS:
             for way, history in one_seed(seed, Path(tmp) / str(seed)).items():
                 tables.append(history[['epoch', 'psnr', 'ab_rmse', 'colorfulness']].assign(way=way, seed=seed))
-    pd.concat(tables).round(3).to_csv(ASSETS / 'condition.csv', index=False)
+    pd.concat(tables).round(3).to_csv(Path(__file__).parent / 'condition.csv', index=False)
 
 
 if __name__ == '__main__':

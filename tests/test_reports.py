@@ -14,7 +14,7 @@ COUNTS = dict(R0=20, R1=14, R2=18, R3=13, R4=18)  # rows of each report
 ROWS = [f'{report}.{i}' for report, n in COUNTS.items() for i in range(1, n + 1)]
 table = [[part.strip() for part in line.strip('|').split('|')] for line in text.splitlines() if line[:3] == '| R']
 TEST = re.compile(r'`(test_\w+\.py)::(\w+)`')
-CELL = re.compile(r"(asserts in|look at) notebook (\d\d), cell '(.+?)'(?=; |$)")
+CELL = re.compile(r"(asserts in|look at) notebook (\d{2,3}), cell '(.+?)'(?=; |$)")
 CHECK = re.compile(r'\bassert\b|\btest_(eq|close)\(|ExceptionExpected')
 rooms = ('.', 'foundations', 'extras', 'interfaces', 'train')
 notebooks = {path.stem.split('_')[0]: path for room in rooms for path in (root / 'nbs' / room).glob('[0-9]*.ipynb')}

@@ -6,6 +6,7 @@ import torch
 
 from colorlab.batches import PhotoLoader, normalize_weights
 from colorlab.images import BadInput
+from colorlab.lab import LAB, RGB
 from colorlab.loaders import photo_loaders
 
 
@@ -29,3 +30,12 @@ def test_weights_count_only_where_something_is_drawn(dls):
         PhotoLoader(dls.train_ds, train=True, weights=zeros)
     PhotoLoader(dls.train_ds, weights=zeros)  # in order: nothing is drawn
     assert np.allclose(normalize_weights([1, 3]), [0.25, 0.75])
+
+
+def test_validation_shows_each_photo_once_from_its_middle_in_any_space(photos):
+    for space in (LAB, RGB):
+        valid = photo_loaders(photos, space, size=32, bs=4).valid
+        assert sum(len(x) for x, _ in valid) == len(valid.dataset)
+        middle = torch.tensor(valid.dataset.crop(0)).permute(2, 0, 1) / 255
+        back = space.merge(*(part[:1] for part in valid.one_batch()))[0]
+        assert torch.allclose(back, middle, atol=1e-3)

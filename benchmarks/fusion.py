@@ -1,10 +1,11 @@
 """What fusion is worth to a small Koala on 5,000 photos, for lesson koala: with a classifier's logits, and without.
 
 python benchmarks/fusion.py LISTING PHOTOS OUT    # about half an hour on half a core; interrupted, it goes on
-LISTING is a table (file, split) of the photos below PHOTOS. Three networks learn alike from 5,000 of them: with zeros
-in place of the logits, with those of a classifier that keeps its random weights, and of the ImageNet classifier. Each
-is then judged on the sample's 276 photos, which are not among them.
-Writes colorlab/assets/fusion.csv (a row a method and photo) and fusion.jpg (twelve photos, a row a method).
+LISTING is a table (file, split) of the photos below PHOTOS. Three networks learn alike from 5,000 of its training
+photos: with zeros in place of the logits, with those of a classifier that keeps its random weights, and of the ImageNet
+classifier. Each is then judged on the sample's 276 photos, and on all of LISTING that are not for training.
+Writes colorlab/assets/fusion.csv (a row a photo: the ab-RMSE of each network) and fusion.jpg (twelve photos, a row a
+network).
 """
 
 import sys
@@ -15,13 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from course import ASSETS, COLUMNS, SMALL, draw_six, write_sheet
+from course import ASSETS, SMALL, draw_six, write_sheet
 from PIL import ImageOps
 
 from colorlab.data import make_manifest
 from colorlab.images import img_to_rgb, open_photo, sample_folder
 from colorlab.koala import Koala, lite0_classifier
-from colorlab.lab import LAB
+from colorlab.lab import AB_MAX, LAB
 from colorlab.metrics import score
 
 PHOTOS, SIZE, CROP, PASSES, BS, LR, SEED = 5_000, 128, 64, 10, 32, 3e-3, 1
@@ -108,32 +109,61 @@ def trained(name, photos, out):
     return model.eval()
 
 
+def colored(models, truth, others):
+    "The photos as each network colors them; the last network also with the logits of other photos."
+    rows = {}
+    for name, model in models.items():
+        what = ask(model, name, truth)
+        rows[name] = paint(model, truth, what)
+    rows['logits of another photo'] = paint(model, truth, what[others])
+    return rows
+
+
+def errors(rows, truth, photos, numbers):
+    "The ab-RMSE of each network, a row a photo. Pictures that were cut from one photo have the same number."
+    means, table = {}, pd.DataFrame(dict(photos=photos, photo=numbers))
+    for name, pred in rows.items():
+        parts = [score(p, t / 255) for p, t in zip(pred.split(200), truth.split(200))]
+        scores = pd.concat(parts, ignore_index=True)
+        table[name] = scores.ab_rmse.round(2)
+        means[photos, name] = scores[['psnr', 'ab_rmse', 'colorfulness']].mean()
+    print(pd.DataFrame(means).T.round(2))
+    return table
+
+
+def explained(c, y, fitted=2000, penalty=3000):
+    "A linear probe from logits to mean colors: the share of the variance that it explains on the photos not fitted."
+    mean, std, middle = c[:fitted].mean(0), c[:fitted].std(0), y[:fitted].mean(0)
+    c, y = (c - mean) / std, y - middle
+    known = c[:fitted]
+    weights = torch.linalg.solve(known.T @ known + penalty * torch.eye(c.shape[1]), known.T @ y[:fitted])
+    return 1 - ((c[fitted:] @ weights - y[fitted:]) ** 2).sum() / (y[fitted:] ** 2).sum()
+
+
 def main(listing, folder, out):
     torch.set_num_threads(1)
     table = pd.read_csv(listing)
     files = table[table.split == 'train'].file.sample(PHOTOS, random_state=SEED)
     photos = cache(lambda: load(folder, files))
+    models = {name: trained(name, photos, out) for name in NETWORKS}
     own = make_manifest(sample_folder()).table
     truth = load(sample_folder(), own.file)
-    rows, tables = {}, []
-    for name in NETWORKS:
-        model = trained(name, photos, out)
-        what = ask(model, name, truth)
-        rows[name] = paint(model, truth, what)
     files, tested = own.file.tolist(), own.file[own.split == 'test'].tolist()
     sixes = [[files.index(file) for file in six] for six in (CHOSEN, [tested[i] for i in draw_six(tested)])]
     others = torch.arange(len(truth)).roll(1)
     for six in sixes:  # in the pictures: of the photo to the left
         others[six] = torch.tensor(np.roll(six, 1))
-    rows['logits of another photo'] = paint(model, truth, what[others])
-    for name, pred in rows.items():
-        tables.append(score(pred, truth / 255).assign(method=name, file=own.file.to_numpy()))
-    scores = pd.concat(tables)[COLUMNS].round(3)
-    scores.to_csv(ASSETS / 'fusion.csv', index=False)
-    print(scores.groupby('method', sort=False).mean(numeric_only=True))
-    torch.save(rows | {'truth': truth}, out / 'pictures.pt')
+    rows = colored(models, truth, others)
     shown = sum(sixes, [])
     write_sheet('fusion', [pred[shown] for pred in rows.values()] + [truth[shown] / 255])
+    tables = [errors(rows, truth, 'sample', pd.factorize(own.group)[0])]
+    truth = load(folder, table[table.split != 'train'].file.sample(frac=1, random_state=SEED))
+    others = torch.arange(len(truth)).roll(1)  # at random: they are shuffled
+    tables.append(errors(colored(models, truth, others), truth, 'others', range(len(truth))))
+    y = AB_MAX * torch.cat([to_xy(part)[1].mean((2, 3)) for part in truth.split(200)])
+    for name in NETWORKS[1:]:
+        print(f'{name}: logits explain {explained(ask(models[name], name, truth), y):.2f} of the mean colors')
+    pd.concat(tables).to_csv(ASSETS / 'fusion.csv', index=False)
 
 
 if __name__ == '__main__':

@@ -119,14 +119,22 @@ def colored(models, truth, others):
     return rows
 
 
+def mean_colors(rgb):
+    "The mean a and b of each picture, in Lab units: (N, 2)."
+    return AB_MAX * torch.cat([LAB.split(part)[1].mean((2, 3)) for part in rgb.split(200)])
+
+
 def errors(rows, truth, photos, numbers):
     "The ab-RMSE of each network, a row a photo. Pictures that were cut from one photo have the same number."
     means, table = {}, pd.DataFrame(dict(photos=photos, photo=numbers))
+    y = mean_colors(truth / 255)
     for name, pred in rows.items():
         parts = [score(p, t / 255) for p, t in zip(pred.split(200), truth.split(200))]
         scores = pd.concat(parts, ignore_index=True)
         table[name] = scores.ab_rmse.round(2)
         means[photos, name] = scores[['psnr', 'ab_rmse', 'colorfulness']].mean()
+        missed = (mean_colors(pred) - y).square().sum() / (y - y.mean(0)).square().sum()
+        means[photos, name]['mean color explained'] = 1 - missed.item()
     print(pd.DataFrame(means).T.round(2))
     return table
 
@@ -160,7 +168,7 @@ def main(listing, folder, out):
     truth = load(folder, table[table.split != 'train'].file.sample(frac=1, random_state=SEED))
     others = torch.arange(len(truth)).roll(1)  # at random: they are shuffled
     tables.append(errors(colored(models, truth, others), truth, 'others', range(len(truth))))
-    y = AB_MAX * torch.cat([to_xy(part)[1].mean((2, 3)) for part in truth.split(200)])
+    y = mean_colors(truth / 255)
     for name in NETWORKS[1:]:
         print(f'{name}: logits explain {explained(ask(models[name], name, truth), y):.2f} of the mean colors')
     pd.concat(tables).to_csv(ASSETS / 'fusion.csv', index=False)

@@ -133,7 +133,7 @@ def show_course(
         return [sheet.crop((left, top, left + side, top + side)) for left in range(0, sheet.width, side)]
 
     shown = {'gray': [img.convert('L') for img in row('truth')]} | {name: row(name) for name in (*methods, 'truth')}
-    return show_strip(*shown.values(), row_titles=[*shown], height=2)
+    return show_strip(*shown.values(), row_titles=[*shown], height=1.5)
 
 # %% ../nbs/04_metrics.ipynb #532aa035
 def upsample_bicubic(

@@ -135,7 +135,7 @@ def errors(rows, truth, photos, numbers):
         means[photos, name] = scores[['psnr', 'ab_rmse', 'colorfulness']].mean()
         missed = (mean_colors(pred) - y).square().sum() / (y - y.mean(0)).square().sum()
         means[photos, name]['mean color explained'] = 1 - missed.item()
-    print(pd.DataFrame(means).T.round(2))
+    print(pd.DataFrame(means).T.round(2).to_string())
     return table
 
 

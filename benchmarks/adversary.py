@@ -5,11 +5,14 @@ OMP_NUM_THREADS=1 python benchmarks/adversary.py        # about two minutes
 A small CNN learns five epochs with L1 alone. From there it goes on for eight epochs with a discriminator beside it
 (λ = 10), or for twelve with L1 alone; then the colors of the second are made as strong as those of the first by one
 factor ("factor"). Networks, rates and 64 pixels are the lesson's.
-Writes colorlab/assets/adversary.csv: a row a seed, way and epoch, measured on the 28 validation photos.
+Writes colorlab/assets/adversary.csv: a row a seed, way and epoch, measured on the 28 validation photos: scores, the
+spread of a, the correlations of a and of b with the truth ("place"), and how much of the true colors' distribution is
+covered ("overlap").
 """
 
 import copy
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -48,10 +51,19 @@ def colors_of(gen, x):
 
 def measure(x, y, truth):
     "Scores of predicted colors y, and what the lesson measures beside them, in Lab units."
-    a = AB_MAX * y[:, 0]
-    steps = AB_MAX * (y[..., 1:] - y[..., :-1])
     scores = score(LAB.merge(x, y), LAB.merge(x, truth)).mean().to_dict()
-    return scores | dict(green_red=a.std().item(), change=steps.abs().mean().item())
+    both = torch.stack([y, truth]).transpose(1, 2).flatten(2)  # (2, 2, pixels): predicted and true, a and b
+    places = {f'correlation_{name}': torch.corrcoef(both[:, i])[0, 1].item() for i, name in enumerate('ab')}
+    return scores | dict(spread_a=AB_MAX * y[:, 0].std().item(), overlap=overlap(y, truth)) | places
+
+
+def overlap(y, truth):
+    "The common part of two histograms of all pixels in the plane of a and b, in squares of 5 Lab units."
+    edges = np.arange(-110, 111, 5)
+    a, b = (
+        np.histogram2d(*(AB_MAX * c.transpose(0, 1).flatten(1)).numpy(), bins=(edges, edges))[0] for c in (y, truth)
+    )
+    return float(np.minimum(a, b).sum() / b.sum())
 
 
 def pixel_loss_first(dls):

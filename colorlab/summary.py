@@ -13,25 +13,31 @@ from scipy.stats import bootstrap
 
 # %% ../nbs/13_summary.ipynb #0b5e4cb5
 class MeanInterval(NamedTuple):
-    "A mean, and both ends of its 95 % interval."
+    "A mean, and both ends of its 95 % interval; infinite ends where there is none."
 
     mean: float
     low: float
     high: float
 
-
+# %% ../nbs/13_summary.ipynb #f3b1a9c9
 def mean_interval(
     x,  # a number for each picture
     groups=None,  # the photo that each picture was cut from; None: each picture is a photo of its own
     seed: int = 42,
 ) -> MeanInterval:
-    "Mean over pictures with its percentile-bootstrap interval (10,000 draws of photos, with all their pictures)."
+    """Mean over pictures with its percentile-bootstrap interval (10,000 draws of photos, with all their pictures).
+
+    One photo, or a number that is not finite, allows no interval: its ends are −∞ and ∞. From few photos it is too
+    narrow: see lesson `summary`.
+    """
     x = np.asarray(x, float)
     _, photo = np.unique(np.arange(len(x)) if groups is None else groups, return_inverse=True)
     sums, counts = np.bincount(photo, x), np.bincount(photo)
     mean = x.mean()
-    if len(sums) < 2 or not np.isfinite(x).all() or np.ptp(x) == 0:
-        return MeanInterval(mean, mean, mean)  # a perfect picture has an infinite PSNR
+    if len(sums) < 2 or not np.isfinite(x).all():  # a perfect picture has an infinite PSNR
+        return MeanInterval(mean, -np.inf, np.inf)
+    if np.ptp(x) == 0:
+        return MeanInterval(mean, mean, mean)
 
     def mean_of_draw(sums, counts, axis):
         return sums.sum(axis) / counts.sum(axis)

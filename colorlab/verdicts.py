@@ -77,8 +77,6 @@ def verdict_on(
     both = both[np.isfinite(both).all(axis=1)]
     photos = photo_of(scores)[both.index]
     difference = paired_interval(both[method], both[baseline], photos)
-    if photos.nunique() < 2:
-        difference = difference._replace(low=-np.inf, high=np.inf)  # one photo tells nothing
     name, unit, more_is_better = MEASURES[measure]
     words = verdict_words(difference, more_is_better)
     interval = f'{difference.low:+.2f} to {difference.high:+.2f}'

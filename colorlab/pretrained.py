@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LITE0_SHA256', 'DOWNLOADED', 'lite0_weights', 'fill_lite0', 'quiet_hub', 'ask_hub', 'pretrained_timm',
-           'check_timm_name', 'register_range', 'to_timm_range', 'PerceptualMetric', 'lpips', 'st_lpips', 'inception',
-           'lite0_features', 'MetricChoice', 'unavailable', 'first_available', 'is_downloaded', 'AvailableMetrics',
-           'perceptual_metrics']
+           'lite0_encoder', 'timm_encoder', 'check_timm_name', 'register_range', 'to_timm_range', 'PerceptualMetric',
+           'lpips', 'st_lpips', 'inception', 'lite0_features', 'MetricChoice', 'unavailable', 'first_available',
+           'is_downloaded', 'AvailableMetrics', 'perceptual_metrics']
 
 # %% ../nbs/foundations/21_pretrained.ipynb #31acac0a
 import hashlib
@@ -101,6 +101,26 @@ def pretrained_timm(
         why = (str(e).splitlines() or [type(e).__name__])[0]
         message = f'the weights of {name} cannot be downloaded ({why}): check the network, or use {instead}'
         raise BadInput(message) from e
+
+# %% ../nbs/foundations/21_pretrained.ipynb #a1c07e22
+def lite0_encoder(
+    model: nn.Module,  # its `encoder` is a `tf_efficientnet_lite0`
+):
+    "Fill the encoder with ImageNet weights that need no internet; `BadInput` if it is another. (`init` of a run.)"
+    fill_lite0(model.encoder, 'colorlab.unet:timm_encoder')
+
+
+def timm_encoder(
+    model: nn.Module,  # with any `encoder` of timm
+):
+    "Fill the encoder with the ImageNet weights that timm downloads; `BadInput` without internet. (`init` of a run.)"
+    name = model.encoder.default_cfg['architecture']
+    instead = 'tf_efficientnet_lite0 with colorlab.unet:lite0_encoder'
+    if hasattr(model.encoder, 'forward_features'):  # a whole network, as a discriminator has it
+        pretrained = pretrained_timm(name, instead, num_classes=0)
+    else:
+        pretrained = pretrained_timm(name, instead, features_only=True)
+    model.encoder.load_state_dict(pretrained.state_dict())
 
 # %% ../nbs/foundations/21_pretrained.ipynb #71be5ff1
 def check_timm_name(

@@ -71,9 +71,11 @@ def finish(said, **settings):
 def test_any_encoder_of_timm_fills_a_unet_and_a_discriminator(monkeypatch):
     import timm
 
-    from colorlab import unet
+    from colorlab import pretrained, unet
 
-    monkeypatch.setattr(unet, 'pretrained_timm', lambda name, instead, **kwargs: timm.create_model(name, **kwargs))
+    monkeypatch.setattr(
+        pretrained, 'pretrained_timm', lambda name, instead, **kwargs: timm.create_model(name, **kwargs)
+    )
     for model in (
         unet.TimmUNet(encoder='efficientnet_b0'),
         TimmDisc(encoder='efficientnet_b0'),

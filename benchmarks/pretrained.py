@@ -3,8 +3,9 @@
 OMP_NUM_THREADS=1 python benchmarks/pretrained.py FOLDER    # after course.py with this FOLDER; two minutes
 
 1. The table's two U-Nets, trained for 300 seconds, color the validation photos at 128 pixels; the pretrained one
-   also with its skips silenced. colorlab/assets/pretrained.csv: a row a way and photo; pretrained.jpg: five of the
-   photos, a row a way and the truth, first with their own L and below with L = 65.
+   also with its skips silenced. colorlab/assets/pretrained.csv: a row a way and photo, the true colors at half size
+   among the ways; pretrained.jpg: five of the photos, a row a way and the truth, first with their own L and below
+   with L = 65.
 2. The lesson's short training (34 steps at 56 pixels) with five starts and rates of the encoder, three seeds each:
    printed, a row a case and seed, means over the 28 validation photos.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from course import ASSETS, METHODS, SIZE, final_model, write_sheet
 from skips import RATE, edge_share, edges, fit, load
 
@@ -56,6 +58,11 @@ def flat_skips(encoder, given, features):
     return [*(f.mean((0, 2, 3), keepdim=True).expand_as(f) for f in features[:-1]), features[-1]]
 
 
+def half_size(ab):
+    "Colors as `TimmUNet` could predict them at best: at half the size, enlarged."
+    return F.interpolate(F.avg_pool2d(ab, 2), scale_factor=2, mode='bilinear')
+
+
 def compare_trained(manifest, out):
     rows = manifest.subset('val')
     x, y = LAB.split(load_truths(manifest.folder, rows, SIZE))
@@ -68,14 +75,15 @@ def compare_trained(manifest, out):
         ab['skips silenced'] = predict(model, x).float()
         hook.remove()
     ab['truth'] = y
+    sheet = [LAB.merge(L, a)[SHOWN] for L in (x, 0 * x + 0.3) for a in ab.values()]
+    write_sheet('pretrained', sheet, quality=88)
+    ab['truth at half size'] = half_size(y)
     truth, edge, tables = LAB.merge(x, y), edges(y), []
     for name, a in ab.items():
         table = score(LAB.merge(x, a), truth).assign(way=name, file=list(rows.file))
         tables.append(table.assign(at_edges=edge_share(a, edge).numpy()))
     table = pd.concat(tables).replace(np.inf, np.nan).round(4)
     table.to_csv(ASSETS / 'pretrained.csv', index=False)
-    sheet = [LAB.merge(L, a)[SHOWN] for L in (x, 0 * x + 0.3) for a in ab.values()]
-    write_sheet('pretrained', sheet, quality=88)
 
 
 def main(out):

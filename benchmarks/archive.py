@@ -3,10 +3,14 @@
 Both are the whole command, from its start to its end. Memory is that of the command and of all processes it started,
 shared pages counted in parts, once a second. The photos are crops of the sample's, gray, 128 pixels a side.
 
-python benchmarks/archive.py [PHOTOS]    20,000 by default; writes benchmarks/archive.svg
+python benchmarks/archive.py [PHOTOS]          20,000 by default; writes benchmarks/archive.svg
+python benchmarks/archive.py kills [PHOTOS]    a worker is killed after a quarter, the command after half of them; the
+                                               same command goes on; nothing is lost, and nothing is done twice
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,9 +109,65 @@ def steady_rate(table) -> float:
     return float(done.seconds.mean())
 
 
+def start_archive(source: Path, out: Path, log: Path) -> subprocess.Popen:
+    "The command, in a session of its own, so that all its processes can be killed at once."
+    args = [Path(sys.executable).with_name('colorlab'), 'archive', source, '--out', out, '--workers', WORKERS]
+    with open(log, 'w') as file:
+        return subprocess.Popen([*map(str, args)], stdout=file, stderr=file, start_new_session=True)
+
+
+def wait_for_results(process: subprocess.Popen, out: Path, n: int):
+    "Until so many results are there."
+    while True:
+        assert process.poll() is None, 'the command ended before it was killed'
+        if sum(1 for _ in out.rglob('*.jpg')) >= n:
+            return
+        time.sleep(2)
+
+
+def kill_a_worker(process: subprocess.Popen):
+    "Kill one of the processes that color."
+    for pid in family(process.pid):
+        if 'MapWorker' in Path(f'/proc/{pid}/cmdline').read_text():
+            os.kill(pid, signal.SIGKILL)
+            return
+    raise AssertionError('there is no worker')
+
+
+def kills(photos: int):
+    "An archive that loses a worker, then its command, and is done by the same command."
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as tmp:
+        source, out = Path(tmp) / 'in', Path(tmp) / 'out'
+        make_folder(source, photos)
+        began = time.time()
+        process = start_archive(source, out, Path(tmp) / 'log')
+        wait_for_results(process, out, photos // 4)
+        kill_a_worker(process)
+        wait_for_results(process, out, photos // 2)
+        for pid in family(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+        before = {file: file.stat().st_mtime_ns for file in out.rglob('*.jpg')}
+        print(f'killed after {time.time() - began:.0f} s, with {len(before):,} of {photos:,} done', flush=True)
+        seconds, seen = run(['archive', source, '--out', out, '--workers', WORKERS])
+        twice = sum(file.stat().st_mtime_ns != then for file, then in before.items())
+        table = pd.read_parquet(out / 'archive.parquet')
+        results = sum(1 for _ in out.rglob('*.jpg'))
+    print(machine_name())
+    print(f'the second run: {seconds:.0f} s; {results:,} results, {table.file.nunique():,} rows, {twice} done twice')
+    print(dict(table.status.value_counts()))
+    for part in (0.1, 0.5, 0.9):
+        print(f'memory after {part:.0%} of the time: {seen[int(part * len(seen))][1]:.0f} MiB')
+    assert results == table.file.nunique() == len(table) == photos and not twice
+
+
 def main():
     import pandas as pd
 
+    if sys.argv[1:2] == ['kills']:
+        return kills(int(sys.argv[2]) if len(sys.argv) > 2 else PHOTOS)
     photos = int(sys.argv[1]) if len(sys.argv) > 1 else PHOTOS
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)

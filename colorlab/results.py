@@ -122,7 +122,8 @@ def format_cell(
     digits = 3 if column in ('ssim', 'perceptual') else 2
     text = f'{v:.{digits}f}'
     if interval and column in INTERVAL_COLUMNS and column != 'ssim':
-        text += f' ({row[column + "_low"]:.{digits}f}..{row[column + "_high"]:.{digits}f})'
+        low, high = row[column + '_low'], row[column + '_high']
+        text += f' ({low:.{digits}f}..{high:.{digits}f})' if np.isfinite(low) else ''  # one photo has none
     return text
 
 # %% ../nbs/foundations/41_results.ipynb #13626969

@@ -59,7 +59,8 @@ class Verdict(NamedTuple):
     @property
     def count(self) -> str:
         "On how much it rests."
-        return f'{self.n:,} pictures of {self.photos:,} photos' if self.photos < self.n else f'{self.n:,} photos'
+        photos = f'{self.photos:,} photo' + 's' * (self.photos > 1)
+        return f'{self.n:,} pictures of {photos}' if self.photos < self.n else photos
 
 # %% ../nbs/foundations/409_verdicts.ipynb #651dabe8
 def verdict_on(
@@ -79,8 +80,10 @@ def verdict_on(
     difference = paired_interval(both[method], both[baseline], photos)
     name, unit, more_is_better = MEASURES[measure]
     words = verdict_words(difference, more_is_better)
-    interval = f'{difference.low:+.2f} to {difference.high:+.2f}'
-    text = f'{words} {baseline} in {name} ({difference.mean:+.2f}{unit}, 95 % interval {interval})'
+    interval = f'95 % interval {difference.low:+.2f} to {difference.high:+.2f}'
+    if not np.isfinite(difference).all():
+        interval = 'no interval'
+    text = f'{words} {baseline} in {name} ({difference.mean:+.2f}{unit}, {interval})'
     return Verdict(VERDICT_WORDS[words], difference, len(both), photos.nunique(), text)
 
 # %% ../nbs/foundations/409_verdicts.ipynb #a2740ae2

@@ -52,6 +52,7 @@ def cluster(endpoint, tmp_path_factory):
     "The address of a cluster of one machine; Ray starts once for all tests."
     port, folder = free_port(), tmp_path_factory.mktemp('ray')
     env = dict(os.environ, RAY_USAGE_STATS_ENABLED='0', RAY_raylet_start_wait_time_s='300', RAY_TMPDIR='/tmp')
+    env['RAY_worker_niceness'] = '0'  # at Ray's 15 they would get nothing while other tests run
     ray = [Path(sys.executable).with_name('ray'), 'start', '--head', '--block', f'--port={port}', '--num-cpus=2']
     ray += ['--include-dashboard=false', f'--object-store-memory={100 * 2**20}', '--disable-usage-stats']
     with open(folder / 'log', 'w') as log:

@@ -312,5 +312,5 @@ def test_a_part_of_the_photos_is_drawn_before_anybody_is_measured(photos):
     result = evaluate({'mine': 'lite'}, photos, size=32, perceptual=False, limit=1)
     assert set(result.scores.groupby('method').size()) == {1} and 'mine' in result.table.index
     assert any(note.startswith('measured on 1 of') for note in result.notes)
-    assert result.verdict('mine').startswith('On 1 photos, mine cannot be told from gray')
+    assert result.verdict('mine').startswith('On 1 photo, mine cannot be told from gray')
     assert result.hue_errors('recovered')['gray'].dropna().abs().max() < 1e-3

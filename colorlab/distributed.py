@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -203,8 +204,9 @@ def kept_signal_handlers():
     except SignalException as e:
         raise KeyboardInterrupt from e
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():  # in others torch's launcher changes none
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 # %% ../nbs/foundations/19_distributed.ipynb #c2f2268c
 def launch_processes(

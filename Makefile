@@ -33,7 +33,8 @@ docs: .venv/docs  # the site, docs/_build/html/index.html, from the saved output
 	@echo "open docs/_build/html/index.html"
 
 export: .venv/dev  # write the modules from the notebooks, and clean these
-	@.venv/bin/python tests/export.py
+	@.venv/bin/nbdev-export
+	@.venv/bin/nbdev-clean
 
 address:  # write the repository's address, from settings.ini, into notebooks, README and pyproject.toml
 	@$(PYTHON) tests/address.py

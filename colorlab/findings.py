@@ -19,7 +19,7 @@ from .color_history import measure_colors
 from .data import Manifest
 from .lab import HUE_NAMES
 from .summary import MeanInterval, mean_interval
-from .verdicts import verdict_on
+from .verdicts import interval_text, verdict_on
 
 # %% ../nbs/extras/52_findings.ipynb #b89031bc
 HOLDS, FAILS, UNKNOWN = 'holds', 'does not hold', 'cannot be told at this budget'
@@ -56,7 +56,7 @@ def format_interval(
     unit: str = '',
 ) -> str:
     "A difference with its sign and its interval: +1.20 (0.90..1.50) dB."
-    return f'{interval.mean:+.2f} ({interval.low:.2f}..{interval.high:.2f}) {unit}'.strip()
+    return f'{interval_text(interval, "+.2f", ".2f")} {unit}'.strip()
 
 # %% ../nbs/extras/52_findings.ipynb #b193fda8
 OUTCOMES = dict(better=HOLDS, worse=FAILS, undecided=UNKNOWN)  # of `colorlab.verdicts.verdict_on`

@@ -24,6 +24,7 @@ from .images import img_to_rgb, open_photo
 from .lab import lab_to_rgb_in_gamut, rgb_to_lab
 from .oldphotos import share_of_hues
 from .summary import mean_interval
+from .verdicts import interval_text
 
 # %% ../nbs/extras/88_people.ipynb #f184ec9c
 TONES = {  # name -> the least ITA, degrees
@@ -263,8 +264,8 @@ def format_tones(
     "The numbers as a reader wants them."
 
     def interval(name, digits):
-        form = f'{{:.{digits}f}} ({{:.{digits}f}}..{{:.{digits}f}})'
-        return [form.format(*row) for row in table[[name, f'{name}_low', f'{name}_high']].to_numpy()]
+        rows = table[[name, f'{name}_low', f'{name}_high']].to_numpy()
+        return [interval_text(row, f'.{digits}f') for row in rows]
 
     return pd.DataFrame(
         {

@@ -27,6 +27,7 @@ from .metrics import baselines
 from .perceptual import frechet_distance, set_distance
 from .scoring import Method, ScoreConfig
 from .summary import mean_interval, paired_interval
+from .verdicts import interval_text
 
 # %% ../nbs/foundations/41_results.ipynb #1a33efac
 INTERVAL_COLUMNS = 'psnr', 'ab_rmse', 'ciede2000', 'ssim', 'perceptual'
@@ -120,11 +121,9 @@ def format_cell(
     if column == 'set_distance':
         return f'{1000 * v:.2f} ± {1000 * row.set_distance_std:.2f}'
     digits = 3 if column in ('ssim', 'perceptual') else 2
-    text = f'{v:.{digits}f}'
     if interval and column in INTERVAL_COLUMNS and column != 'ssim':
-        low, high = row[column + '_low'], row[column + '_high']
-        text += f' ({low:.{digits}f}..{high:.{digits}f})' if np.isfinite(low) else ''  # one photo has none
-    return text
+        return interval_text((v, row[column + '_low'], row[column + '_high']), f'.{digits}f')
+    return f'{v:.{digits}f}'
 
 # %% ../nbs/foundations/41_results.ipynb #13626969
 def format_summary(

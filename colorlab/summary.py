@@ -27,8 +27,8 @@ def mean_interval(
 ) -> MeanInterval:
     """Mean over pictures with its percentile-bootstrap interval (10,000 draws of photos, with all their pictures).
 
-    One photo, or a number that is not finite, allows no interval: its ends are −∞ and ∞. From few photos it is too
-    narrow: see lesson `summary`.
+    One photo, or a number that is not finite, allows no interval, and its ends are infinite. From few photos it is
+    too narrow: see lesson `summary`.
     """
     x = np.asarray(x, float)
     _, photo = np.unique(np.arange(len(x)) if groups is None else groups, return_inverse=True)

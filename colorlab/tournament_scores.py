@@ -6,8 +6,8 @@
 __all__ = ['SUBSET_SIZE', 'MAX_PHOTOS', 'BATCH_SIZE', 'AXIS_TITLES', 'load_truths', 'PhotoSet', 'PhotoBatch',
            'photo_batches', 'test_sets', 'baseline_scores', 'add_part_sets', 'predict_rgb', 'keep_lightness',
            'score_pictures', 'score_checkpoint', 'score_stage', 'same_photos', 'system_scores', 'read_scores',
-           'interval_text', 'mean_by_file', 'labelled_scores', 'method_scores', 'placement', 'table_row', 'tabulate',
-           'spent', 'effort_table', 'progress', 'draw_progress', 'plot_progress']
+           'mean_by_file', 'labelled_scores', 'method_scores', 'placement', 'table_row', 'tabulate', 'spent',
+           'effort_table', 'progress', 'draw_progress', 'plot_progress']
 
 # %% ../nbs/extras/58_tournament_scores.ipynb #3bdd69a9
 from pathlib import Path
@@ -36,7 +36,7 @@ from colorlab.tournament import (
     system_label,
     system_stages,
 )
-from .verdicts import verdict_on
+from .verdicts import interval_text, verdict_on
 
 # %% ../nbs/extras/58_tournament_scores.ipynb #1f3873d9
 SUBSET_SIZE = 128  # photos of a set, at random, where all would take too long
@@ -254,11 +254,6 @@ def read_scores(
     paths = {s.name: out / 'scores' / f'{s.name}.csv' for s in plan_stages(systems, seeds)}
     return {name: pd.read_csv(path, dtype=dict(file=str)) for name, path in paths.items() if path.exists()}
 
-# %% ../nbs/extras/58_tournament_scores.ipynb #902fede3
-def interval_text(interval, sign: str = '') -> str:
-    "A mean with its interval, as in a table; `sign` is + for differences."
-    return '{0:{s}.2f} ({1:{s}.2f}..{2:{s}.2f})'.format(*interval, s=sign)
-
 # %% ../nbs/extras/58_tournament_scores.ipynb #be71957b
 def mean_by_file(
     table: pd.DataFrame,  # of `system_scores`, one set
@@ -324,7 +319,7 @@ def table_row(
         place = {name: placement(scores, method, name) for name in place}
         if method != center and center in set(scores.method):
             to_first = {
-                name: interval_text(verdict_on(scores, method, center, name).difference, '+') for name in to_first
+                name: interval_text(verdict_on(scores, method, center, name).difference, '+.2f') for name in to_first
             }
     row = {
         'PSNR dB ↑': interval_text(mean_interval(mean.psnr, mean.group)),

@@ -27,9 +27,6 @@ import torch
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from torch import distributed, nn
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 # %% ../nbs/foundations/19_distributed.ipynb #3c2f5473
 def process_count() -> int:
@@ -177,7 +174,6 @@ def silence_other_processes():
         sys.stdout = open(os.devnull, 'w')
 
 
-@record
 def call_in_process(
     function,
     args: tuple,
@@ -197,6 +193,8 @@ def call_in_process(
 @contextmanager
 def kept_signal_handlers():
     "Put back what answers to signals, for torch's launcher does not; Ctrl-C is a `KeyboardInterrupt` as ever."
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
     signals = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT') if hasattr(signal, name)]
     handlers = {number: signal.getsignal(number) for number in signals}
     try:
@@ -209,12 +207,16 @@ def kept_signal_handlers():
                 signal.signal(number, handler)
 
 # %% ../nbs/foundations/19_distributed.ipynb #c2f2268c
+# long: one option a line
 def launch_processes(
     function,  # of a module, not of a notebook, because each process imports it anew
     *args,
     n: int,  # processes on this machine
 ):  # what the function returns in the first of them
     "Call a function in processes that know each other; `ConnectionError` with the reason if it fails in one of them."
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     for name in ('torch.distributed.elastic', 'torch.multiprocessing'):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # 30 lines for an error that is raised below
     config = LaunchConfig(

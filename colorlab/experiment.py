@@ -33,7 +33,7 @@ from .colorizer import torch_colorizer
 from .data import Manifest
 from .datasets import find_dataset
 from .demo import machine_name
-from .devices import device_count, train_on_devices
+from .devices import train_on_devices
 from .evaluation import Evaluation
 from .evaluation import evaluate as evaluate_methods
 from .images import BadInput, atomic_write, img_to_rgb, open_photo, sample_folder, show_strip
@@ -95,7 +95,6 @@ class Experiment:
         work: Workspace | None = None,  # where runs are kept; by default `open_workspace()`
         device: str | None = None,  # by default the fastest there is
         after: 'Experiment | None' = None,  # one that is trained before this one
-        processes: int | None = None,  # that train together; by default one for each GPU
     ):
         self.data = 'sample' if SMOKE_TEST else str(data)
         self.arms = resolve_arms(systems, self.data)
@@ -105,7 +104,6 @@ class Experiment:
         self.seconds = whole and part * whole
         self.work = work or open_workspace()
         self.device, self.after = device or default_device(), after
-        self.processes = processes or device_count(self.device)
         source = self.data.split(':')[0] if ':' in self.data else self.data.rstrip('/').split('/')[-1]
         self.folder = self.work.runs / file_name(f'{name}-{source}-{budget}')
         self.title = f'{name} on {source}, {budget}' + (f' × {part:.2g}' if part < 1 else '')
@@ -165,7 +163,7 @@ def make_plan(self: Experiment, size: int | None = None) -> dict:
     everything = all_photos(self.data, self.arms)
     if SMOKE_TEST:
         everything = take_photos(everything, train=6, val=2, test=3)
-    measured = choose_arm_size(self.arms, everything, self.seconds, self.device, size, self.processes)
+    measured = choose_arm_size(self.arms, everything, self.seconds, self.device, size)
     share = measured_share(measured, self.seconds)
     chosen = take_photos(everything, **plan_photos(everything, measured, share, self.seconds))
     n_train, n_valid = (len(chosen.subset(split)) for split in ('train', 'val'))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .budget import fast_settings, scale_epochs, smaller_settings
 from .data import Manifest, make_manifest
 from .datasets import find_dataset
-from .devices import measure_on_devices
+from .devices import device_count, measure_on_devices
 from .images import BadInput
 from .lite import lite_recipe
 from .planning import StepTime
@@ -166,9 +166,8 @@ def measure_arm(
     manifest: Manifest,  # of all photos
     size: int,  # pixels at most
     device: str,
-    processes: int = 1,  # that train together, if its batch can be shared out
 ) -> MeasuredArm:
-    "Time a few steps of a system; `BadInput` if its network cannot be that small."
+    "Time a few steps of a system on all devices that can share its batch; `BadInput` if it cannot be that small."
     counts = {split: len(manifest.subset(split)) for split in ('train', 'val')}
     for split in counts:
         wanted = settings.get(split)
@@ -178,6 +177,7 @@ def measure_arm(
     made = replace(Settings(**own), **fast_settings(device))
     if size < made.size:
         made = smaller_settings(made, size)
+    processes = device_count(device)
     if made.bs % (processes * made.micro_batches) == 0:
         made = replace(made, processes=processes)
     made, step = measure_on_devices(made, manifest, device, rounds=1 if SMOKE_TEST else 3)
@@ -202,7 +202,6 @@ def measure_arms(
     manifest: Manifest,
     size: int,  # pixels at most
     device: str,
-    processes: int = 1,  # that train together
 ) -> dict:  # label -> MeasuredArm
     "Time every system; one that cannot be built here is left out, and so are those that build on it."
     measured, errors = {}, {}
@@ -210,7 +209,7 @@ def measure_arms(
         try:
             if arm.start in errors:
                 raise BadInput(f'it begins with {arm.start}')
-            measured[label] = measure_arm(arm.settings, manifest, size, device, processes)
+            measured[label] = measure_arm(arm.settings, manifest, size, device)
         except BadInput as e:
             errors[label] = e
     if not measured or (errors and size < max(Settings(**arm.settings).size for arm in arms.values())):
@@ -226,17 +225,16 @@ def choose_arm_size(
     seconds: float | None,  # there are
     device: str,
     size: int | None = None,  # pixels, where they are given
-    processes: int = 1,  # that train together
 ) -> dict:  # label -> MeasuredArm
     "All systems at the largest size at which they can be shown enough photos; `BadInput` if one cannot be built."
     largest = size or max(Settings(**arm.settings).size for arm in arms.values())
-    measured = measure_arms(arms, manifest, largest, device, processes)
+    measured = measure_arms(arms, manifest, largest, device)
     share = measured_share(measured, seconds)
     views = min(share.photos * arm.photos * share.epochs * arm.settings.epochs for arm in measured.values())
     if size or largest <= SMALL_SIZE or views >= ENOUGH_VIEWS or share == Share(1, 1):
         return measured
     try:
-        return measure_arms({label: arms[label] for label in measured}, manifest, SMALL_SIZE, device, processes)
+        return measure_arms({label: arms[label] for label in measured}, manifest, SMALL_SIZE, device)
     except BadInput:
         return measured  # a network cannot be that small
 

@@ -8,19 +8,18 @@ batches) and that of the 28 validation photos.
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from course import ASSETS
 from torch import nn
 
 from colorlab.data import make_manifest
 from colorlab.images import sample_folder
 from colorlab.loaders import photo_loaders
 
-ASSETS = Path(__file__).parents[1] / 'colorlab' / 'assets'
 SIZE, EPOCHS, EVERY, LR = 32, 120, 4, 3e-3
 WAYS = {'always the same': dict(margin=1, hflip=0), 'other crops': {}}
 

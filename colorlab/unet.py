@@ -16,7 +16,13 @@ from .cnn import conv_block
 
 # the lessons after this one take `UNet` from here, and saved runs name `colorlab.unet:lite0_encoder`
 from .general_unet import NORM_LAYERS, Residual, ResNetGenerator, UNet  # noqa: F401
-from .pretrained import check_timm_name, lite0_encoder, register_range, timm_encoder, to_timm_range  # noqa: F401
+from colorlab.pretrained import (  # noqa: F401
+    check_timm_name,
+    lite0_encoder,
+    register_range,
+    timm_encoder,
+    to_timm_range,
+)
 
 # %% ../nbs/08_unet.ipynb #0255f1d0
 def decode_features(

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['process_count', 'process_rank', 'wait_for_all', 'first_process_first', 'local_device', 'average_gradients',
            'sync_batchnorm', 'average_running_stats', 'sum_over_processes', 'mean_over_processes', 'mean_rows',
-           'SeveralProcesses', 'torchrun_processes', 'silence_other_processes', 'call_in_process',
+           'SeveralProcesses', 'torchrun_processes', 'silence_other_processes', 'end_with_parent', 'call_in_process',
            'kept_signal_handlers', 'launch_processes']
 
 # %% ../nbs/foundations/19_distributed.ipynb #b58e96ee
 # long: imports
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -174,12 +175,19 @@ def silence_other_processes():
         sys.stdout = open(os.devnull, 'w')
 
 
+def end_with_parent():
+    "End this process when the one that started it is no more; made by a fork server, it would train on."
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def call_in_process(
     function,
     args: tuple,
     threads: int,  # of each process
 ):  # what the function returns
     "Call a function in one of the processes that `launch_processes` has started."
+    threading.Thread(target=end_with_parent, daemon=True).start()
     silence_other_processes()
     torch.set_num_threads(threads)
     try:
@@ -209,7 +217,7 @@ def kept_signal_handlers():
 # %% ../nbs/foundations/19_distributed.ipynb #c2f2268c
 # long: one option a line
 def launch_processes(
-    function,  # of a module, not of a notebook, because each process imports it anew
+    function,  # of a module, not of a notebook, because the processes import it
     *args,
     n: int,  # processes on this machine
 ):  # what the function returns in the first of them
@@ -219,6 +227,8 @@ def launch_processes(
 
     for name in ('torch.distributed.elastic', 'torch.multiprocessing'):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # 30 lines for an error that is raised below
+    multiprocessing.set_forkserver_preload([function.__module__])
+    has_server = 'forkserver' in multiprocessing.get_all_start_methods()
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -228,7 +238,7 @@ def launch_processes(
         rdzv_endpoint='localhost:0',
         max_restarts=0,
         monitor_interval=0.2,
-        start_method='spawn',
+        start_method='forkserver' if has_server else 'spawn',
     )
     threads = max(torch.get_num_threads() // n, 1)
     try:

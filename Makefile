@@ -1,9 +1,12 @@
 # make demo: learn to color on this machine, and look at the result.   make test: everything the project promises.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
-# pip would compile 20,000 files on one core; some are templates of Python 2
-COMPILE = .venv/bin/python -m compileall -q -j 0 .venv/lib > .venv/compile.log 2>&1 || true
+UV = .venv/bin/uv pip install -q --python .venv/bin/python -c constraints.txt
+# uv installs the same versions in a fifth of pip's time; pip takes over where uv fails, as behind a mirror that only pip knows
+INSTALL = $(UV) -e '.[$(1)]' || { echo 'uv failed; pip goes on ...'; $(PIP) -e '.[$(1)]'; }
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
+# a file of Python is compiled when it is first imported, and kept: a third of all files ever is
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-lowest lessons lab slides docs export address wheel clean
 
@@ -48,23 +51,21 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "colorlab needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv .venv
+	@$(PIP) uv || echo 'no uv to be had; pip goes on without it'
 
 .venv/demo: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[train]'
-	@$(COMPILE)
+	@$(call INSTALL,train)
 	@touch $@
 
 .venv/dev: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its authors need into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[dev]'
-	@$(COMPILE)
+	@$(call INSTALL,dev)
 	@touch $@ .venv/demo
 
 .venv/docs: .venv/bin/python $(MADE_FROM)
 	@echo "installing colorlab and what its site needs into .venv (once, a few minutes) ..."
-	$(PIP) -e '.[docs]'
-	@$(COMPILE)
+	@$(call INSTALL,docs)
 	@touch $@ .venv/demo
 
 .venv-lowest/dev: $(MADE_FROM)

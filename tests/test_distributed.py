@@ -1,9 +1,13 @@
-"""One training in two processes, started by torchrun as users do, on CPUs."""
+"""One training in two processes, started by torchrun or from Python as users do, on CPUs."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import numpy as np
@@ -12,36 +16,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from colorlab.distributed import sync_batchnorm
+from colorlab.distributed import launch_processes, process_rank, sync_batchnorm
 from colorlab.images import BadInput
 from colorlab.model_files import create_model
 from colorlab.runs import Run
 from colorlab.training import train
 
-# The command, with small networks, and a digest of all weights of each process at the end.
+# The command, with a small network.
 PROGRAM = """
-import hashlib, os
-from pathlib import Path
-
 import colorlab.training
 from colorlab.cli import main
 
 train = colorlab.training.train
-
-
-def small(folder, **how):
-    if not how['resume']:
-        how['args'] = dict(nf=4)
-        for name, args in how.get('callbacks', []):
-            args['args'] = dict(ndf=4, ni=3, strides=[2, 2])
-    learn = train(folder, **how)
-    nets = [learn.model, *([learn.adversary.disc] if hasattr(learn, 'adversary') else [])]
-    weights = b''.join(value.numpy().tobytes() for net in nets for value in net.state_dict().values())
-    rank = os.environ.get('RANK', 'alone')
-    Path(f'{folder}.{rank}').write_text(hashlib.sha256(weights).hexdigest())
-
-
-colorlab.training.train = small
+colorlab.training.train = lambda folder, **how: train(folder, **how | dict(args=dict(nf=4)))
 main()
 """
 SMALL = ['--train', 16, '--val', 4, '--size', 32, '--device', 'cpu', '--seed', 3]
@@ -66,11 +53,6 @@ class Torchrun:
             if words in line:
                 return
         raise AssertionError(said)
-
-    def workers(self):
-        "The processes that train, in the order of their ranks."
-        pid = self.process.pid
-        return [*map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())]
 
     def end(self, code=0):
         "What it has said since."
@@ -107,27 +89,49 @@ def test_two_processes_learn_what_one_does_until_ctrl_c(photos, tmp_path):
         train(two, resume=True, device='cpu')
 
 
+def play(folder, how):
+    "In each of two processes: train a small GAN; leave the number of the process, and a digest of all weights."
+    left = f'{folder}.{process_rank()}'
+    Path(f'{left}.pid').write_text(str(os.getpid()))
+    learn = train(folder, device='cpu', progress=False, **how)
+    nets = learn.model, learn.adversary.disc
+    weights = b''.join(value.numpy().tobytes() for net in nets for value in net.state_dict().values())
+    Path(f'{left}.digest').write_text(hashlib.sha256(weights).hexdigest())
+
+
+def kill_one(run, victims):
+    "When two epochs are done, kill the second process that trains; note both."
+    while not (run / 'history.csv').exists() or len(Run(run).history()) < 2:
+        time.sleep(0.01)
+    victims += [int(Path(f'{run}.{rank}.pid').read_text()) for rank in (0, 1)]
+    os.kill(victims[1], signal.SIGKILL)
+
+
 def test_a_gan_whose_worker_is_killed_ends_in_the_same_weights(photos, tmp_path):
-    "Its end ends the whole run, and the command goes on. Batch norms learn."
-    how = ['--data', photos, *SMALL, '--bs', 4, '--epochs', 8, '--disc', 'patch']
-    Torchrun(tmp_path, *how, '--out', tmp_path / 'whole').end()
+    "Its end ends the whole run, which goes on when it is started again. Batch norms learn."
+    ensure_running()  # the server of conftest, which has imported what the others need
+    disc = dict(disc='colorlab.pix2pix:PatchGAN', args=dict(ndf=4, ni=3, strides=[2, 2]))
+    how = dict(arch='colorlab.cnn:CNN', args=dict(nf=4), callbacks=[['colorlab.adversary:Adversary', disc]])
+    how |= dict(data=str(photos), train=16, val=4, size=32, bs=4, seed=3, epochs=8)
+    whole, cut, victims = tmp_path / 'whole', tmp_path / 'cut', []
+    launch_processes(play, whole, how, n=2)
 
-    training = Torchrun(tmp_path, *how, '--out', tmp_path / 'cut')
-    training.wait_for('epoch 2/')
-    workers = training.workers()
-    os.kill(workers[1], signal.SIGKILL)
-    training.end(code=1)
-    assert not any(Path(f'/proc/{pid}').exists() for pid in workers)
-    assert not (tmp_path / 'cut.0').exists()
+    killer = threading.Thread(target=kill_one, args=(cut, victims))
+    killer.start()
+    with pytest.raises(ConnectionError, match='one of 2 processes failed'):
+        launch_processes(play, cut, how, n=2)
+    killer.join()
+    assert not any(Path(f'/proc/{pid}').exists() for pid in victims)
+    assert not Path(f'{cut}.0.digest').exists()
 
-    Torchrun(tmp_path, '--out', tmp_path / 'cut', '--resume', '--device', 'cpu').end()
-    assert len({(tmp_path / f'{run}.{rank}').read_text() for run in ('whole', 'cut') for rank in (0, 1)}) == 1
+    launch_processes(play, cut, dict(resume=True), n=2)
+    assert len({Path(f'{run}.{rank}.digest').read_text() for run in (whole, cut) for rank in (0, 1)}) == 1
     for name in ('model', 'disc'):
-        a, b = (load_file(tmp_path / run / f'{name}.safetensors') for run in ('whole', 'cut'))
+        a, b = (load_file(run / f'{name}.safetensors') for run in (whole, cut))
         assert all(torch.equal(a[k], b[k]) for k in a)
-    whole, cut = (Run(tmp_path / run).history().drop(columns='seconds') for run in ('whole', 'cut'))
-    pd.testing.assert_frame_equal(whole, cut, check_exact=True)
-    assert len(whole) == 8 and {'g_loss', 'd_loss', 'val_d_loss'} <= set(whole) and whole.notna().all(axis=None)
+    a, b = (Run(run).history().drop(columns='seconds') for run in (whole, cut))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+    assert len(a) == 8 and {'g_loss', 'd_loss', 'val_d_loss'} <= set(a) and a.notna().all(axis=None)
 
 
 @pytest.mark.parametrize('arch', ['colorlab.cnn:CNN', 'colorlab.unet:TimmUNet', 'colorlab.pix2pix:PatchGAN'])

@@ -101,12 +101,12 @@ def test_a_machine_that_is_too_slow_shows_the_shipped_model(few, monkeypatch, tm
 
 def test_an_interrupted_demo_keeps_its_plan(few, monkeypatch, tmp_path):
     "Stopped between plan and training, it does not measure again."
-    plan = demo.DemoPlan(3, 64, 2, 12.5)
+    plan = demo.DemoPlan(3, 32, 2, 12.5)
     plan.save(tmp_path / 'd')
     monkeypatch.setattr(demo, 'plan_demo', lambda *_: pytest.fail('planned again'))
     text = demo.run_demo(tmp_path / 'd').read_text(encoding='utf-8')
     assert demo.load_plan(tmp_path / 'd') == plan
-    assert '22 steps in 2 epochs at 64 pixels' in text and 'planned: 12' in text
+    assert '22 steps in 2 epochs at 32 pixels' in text and 'planned: 12' in text
 
 
 def test_fresh_deletes_only_what_a_demo_made(monkeypatch, tmp_path):

@@ -245,7 +245,10 @@ def launch_processes(
         with kept_signal_handlers():
             return elastic_launch(config, call_in_process)(function, args, threads)[0]
     except ChildFailedError as e:
-        message = e.get_first_failure()[1].message
-        said = message['message'] if isinstance(message, dict) else message
+        failure = e.get_first_failure()[1]
+        said = failure.message['message'] if isinstance(failure.message, dict) else failure.message
         why = said.partition('\n')[0].removeprefix('BadInput: ')
+        if failure.exitcode > 0 and failure.error_file == '<N/A>':
+            guard = 'a script that starts processes needs `if __name__ == "__main__":`'
+            why = f'it ended with exit code {failure.exitcode} and said nothing ({guard})'
         raise ConnectionError(f'one of {n} processes failed: {why}') from e

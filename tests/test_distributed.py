@@ -134,6 +134,24 @@ def test_a_gan_whose_worker_is_killed_ends_in_the_same_weights(photos, tmp_path)
     assert len(a) == 8 and {'g_loss', 'd_loss', 'val_d_loss'} <= set(a) and a.notna().all(axis=None)
 
 
+NO_GPU = """
+import torch
+
+def asked(*args, **kwargs):
+    raise AssertionError('a GPU was asked for')
+
+for name in ('is_available', 'device_count', 'current_device', 'get_device_capability', '_lazy_init'):
+    setattr(torch.cuda, name, asked)
+import colorlab.devices, colorlab.planning
+"""
+
+
+def test_what_the_fork_server_imports_asks_for_no_gpu():
+    "The processes that it makes could not use one any more."
+    done = subprocess.run([sys.executable, '-c', NO_GPU], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize('arch', ['colorlab.cnn:CNN', 'colorlab.unet:TimmUNet', 'colorlab.pix2pix:PatchGAN'])
 def test_batch_norms_of_gpus_see_the_whole_batch(arch, monkeypatch):
     "Their layers are exchanged, the weights are the same ones, and a finished model computes the same."

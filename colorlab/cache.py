@@ -32,19 +32,20 @@ from simplejpeg import decode_jpeg, decode_jpeg_header
 
 from .decoding import is_upright_srgb
 from .formats import check_scans, identify_image
-from .images import BadInput, atomic_write, cpu_count, open_photo, open_small, progress_bar, remove_abandoned
+from .images import BadInput, atomic_write, cpu_count, open_photo, open_small, remove_abandoned
+from .jobs import show_progress
 from .shards import Span, in_shards, is_address, photo_bytes, read_ahead, shard_member, shard_state
 
 # %% ../nbs/foundations/26_cache.ipynb #d1f3977a
 def map_threads(
     function: Callable,  # of one item
     items: list,
-    desc: str,  # what the progress bar says
+    desc: str,  # what is done, such as reading
 ) -> Iterator:  # the results, in order
-    "Apply a function to all items in threads; a progress bar shows when it takes longer than two seconds."
+    "Apply a function to all items, usually photos, in threads; what takes long says how far it is."
     cores = cpu_count()
     results = read_ahead(function, items, 256, cores) if cores > 1 else map(function, items)
-    yield from progress_bar(results, total=len(items), desc=desc, delay=2, leave=False)
+    yield from show_progress(results, len(items), desc, 'photo', delay=2, leave=False)
 
 # %% ../nbs/foundations/26_cache.ipynb #bdf0738c
 def cache_folder() -> Path:  # made if missing
@@ -156,7 +157,7 @@ def update(
 
     todo = [file for file in files if not is_known(file)]
     marks = ','.join('?' * (3 + len(self.columns)))
-    for batch in chunked(map_threads(self.record, todo, 'looking at photos'), 256):
+    for batch in chunked(map_threads(self.record, todo, 'reading'), 256):
         self.query(f'replace into photos values ({marks})', batch)
 
 # %% ../nbs/foundations/26_cache.ipynb #88f6de2a
@@ -369,8 +370,6 @@ def cache_photos(
     path = cache_folder() / f'{key}.npy'
     remove_abandoned(path.parent)
     if not is_whole(path):
-        pixels = map_threads(
-            lambda row: read_cached_pixels(folder, row, short), [*rows.itertuples()], 'shrinking photos'
-        )
+        pixels = map_threads(lambda row: read_cached_pixels(folder, row, short), [*rows.itertuples()], 'shrinking')
         write_bytes_array(path, pixels, int(shapes.prod(1).sum() * 3))
     return PhotoCache(path, shapes)

@@ -72,7 +72,7 @@ def look_at_files(
             return RecordStore(folder, columns, look).lookup(files, forget)
         except (BadInput, OSError, UnicodeError):
             pass  # a disk that is full or cannot be written must not keep anybody from looking
-    return [*map_threads(partial(look, folder), files, 'looking at photos')]
+    return [*map_threads(partial(look, folder), files, 'reading')]
 
 # %% ../nbs/foundations/32_looking.ipynb #ff032489
 def find_listing(

@@ -2,8 +2,10 @@
 
 python benchmarks/lite_choices.py parts OUT PHOTOS LISTING [SECONDS]    one thing changed at a time, equal seconds
 python benchmarks/lite_choices.py photos OUT PHOTOS LISTING [EPOCHS]    ¼, ½ and all training photos, equal steps, 64 px
-python benchmarks/lite_choices.py second OUT PHOTOS LISTING BEFORE      four more epochs, taught by the shipped weights
-                                                                        and BEFORE's; old photographs are judged, too
+python benchmarks/lite_choices.py second OUT PHOTOS LISTING [BEFORE]    four more epochs, taught by the shipped weights:
+                                                                        with those of BEFORE and photos aged as in an
+                                                                        album, or alone and aged as on film; old
+                                                                        photographs are judged, too
 
 PHOTOS is a folder, LISTING its split (a CSV file). Each run but the last starts from ImageNet's weights; each is judged
 on every third batch of validation photos, by its averaged weights. What is done is kept in OUT; the same command goes
@@ -155,11 +157,12 @@ def compare_photos(out: Path, photos: Path, listing: Path, epochs: float = 6.0):
     print(pd.DataFrame(rows).T)
 
 
-def train_second(out: Path, photos: Path, listing: Path, before: Path) -> Path:  # the weights
-    "Four epochs more from the shipped weights; half of the loss is against these and other weights (teachers)."
+def train_second(out: Path, photos: Path, listing: Path, before: str | None) -> Path:  # the weights
+    "Four epochs more from the shipped weights; half of the loss is against these, or the mean with other ones."
     shipped, run = find_model('lite'), Run(out / 'second')
-    aging = ['colorlab.augment:Aging', dict(share=0.4, steps='album')]
-    teachers = ['colorlab.lite:Distillation', dict(teachers=[str(before), str(shipped)], share=0.5)]
+    aging = ['colorlab.augment:Aging', dict(share=0.4, steps='album' if before else 'film')]
+    taught_by = [before, str(shipped)] if before else [str(shipped)]
+    teachers = ['colorlab.lite:Distillation', dict(teachers=taught_by, share=0.5)]
     average = ['colorlab.callbacks:EMA', dict(decay=0.997)]
     how = dict(data=str(photos), listing=str(listing), precision=default_precision(), seed=1, sample_epochs=[])
     how |= dict(init=None, warm_start=str(shipped), callbacks=[HINTS, aging, REBALANCE, teachers, average])
@@ -169,9 +172,9 @@ def train_second(out: Path, photos: Path, listing: Path, before: Path) -> Path: 
     return out / 'second.safetensors'
 
 
-def compare_second(out: Path, photos: Path, listing: Path, before: str):
+def compare_second(out: Path, photos: Path, listing: Path, before: str | None = None):
     "Train a second stage and judge it beside the shipped weights, in each part of the photos and on old photographs."
-    files = {'shipped': find_model('lite'), 'second stage': train_second(out, photos, listing, Path(before))}
+    files = {'shipped': find_model('lite'), 'second stage': train_second(out, photos, listing, before)}
     table = pd.read_csv(listing)
     for part, rows in table.groupby(table.file.str.split('/').str[0]):
         rows.to_csv(out / f'{part}.csv', index=False)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RAY_SETTINGS', 'OBJECT_STORE_BYTES', 'color_stored', 'row_schema', 'ArchiveWorker', 'ray_session',
-           'task_rows', 'ArchiveResult', 'check_archive', 'write_table', 'color_archive']
+           'task_rows', 'ArchiveResult', 'kind_of', 'check_archive', 'write_table', 'color_archive']
 
 # %% ../nbs/extras/991_archive.ipynb #a0000004
 # long: one import a line
@@ -284,11 +284,22 @@ class ArchiveResult:
     messages: list = field(default_factory=list)  # lines about files that were passed over
 
 
+def kind_of(url: str) -> str | None:  # file, directory, or None if there is none
+    "What an address of any store leads to; `BadInput` if nobody answers, or if it must not be read."
+    store, path = open_store(url)
+    try:
+        return store.info(path)['type']
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as e:
+        raise BadInput(f'{url}: cannot be opened ({" ".join(str(e).split())[:200]})') from e
+
+
 def check_archive(source: str, out: str) -> bool:  # whether it is a list
     "`BadInput` if there is no such source, or if the results would lie inside of it."
-    store, path = open_store(source)
-    is_list = source.lower().endswith(('.parquet', '.csv')) and store.isfile(path)
-    if not is_list and not store.isdir(path):
+    kind, (store, path) = kind_of(source), open_store(source)
+    is_list = source.lower().endswith(('.parquet', '.csv')) and kind == 'file'
+    if not is_list and kind != 'directory':
         raise BadInput(f'{source}: there is no such folder, and no such list (.parquet or .csv with a column `file`)')
     place, folder = open_store(out)
     if not is_list and (store == place and f'{folder}/'.startswith(f'{path}/')):

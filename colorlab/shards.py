@@ -57,6 +57,8 @@ def bucket_store(
         options = dict(scheme=server.scheme, endpoint_override=server.netloc, region=region)
     if scheme == 's3':
         options['allow_delayed_open'] = 'true'  # a small file is one request, and not an upload in parts
+    else:
+        options['retry_limit_seconds'] = 60  # where nobody answers; Google's client would try for a quarter of an hour
     return ArrowFSWrapper(FileSystem.from_uri(f'{scheme}://{bucket}?{urlencode(options)}'.rstrip('?'))[0])
 
 # %% ../nbs/foundations/219_shards.ipynb #f56b400f

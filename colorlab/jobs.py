@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from statistics import median
 from threading import Thread
 
 from .images import progress_bar
@@ -38,12 +39,13 @@ def progress_lines(
 ):
     "Pass items on, and say on standard error every ten seconds (COLORLAB_PROGRESS_SECONDS) how far the work is."
     pause = float(os.environ.get('COLORLAB_PROGRESS_SECONDS', 10))
-    last, before = time.monotonic(), 0
+    last, before, speeds = time.monotonic(), 0, deque(maxlen=6)
     for n, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if now - last >= pause and n < total:
-            left = time_in_words((now - last) / (n - before) * (total - n))
+            speeds.append((n - before) / (now - last))
+            left = time_in_words((total - n) / median(speeds))
             print(f'{doing}: {n} of {total} {unit}s, about {left} left', file=sys.stderr, flush=True)
             last, before = now, n
 

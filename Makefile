@@ -1,7 +1,7 @@
 # make demo: learn to color on this machine, and look at the result.   make test: everything the project promises.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt
-UV = .venv/bin/uv pip install -q --python .venv/bin/python -c constraints.txt
+UV = .venv/bin/uv pip install -q --system-certs --python .venv/bin/python -c constraints.txt
 # uv installs the same versions in a fifth of pip's time; pip takes over where uv fails, as behind a mirror that only pip knows
 INSTALL = $(UV) -e '.[$(1)]' || { echo 'uv failed; pip goes on ...'; $(PIP) -e '.[$(1)]'; }
 MADE_FROM = settings.ini setup.py pyproject.toml constraints.txt
@@ -72,5 +72,5 @@ clean:
 	@echo "installing the lowest versions into .venv-lowest ..."
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q --disable-pip-version-check uv
-	.venv-lowest/bin/uv pip install -q --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	.venv-lowest/bin/uv pip install -q --system-certs --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev]'
 	@touch $@

@@ -283,7 +283,7 @@ class ArchiveResult:
     refused: int = 0
     messages: list = field(default_factory=list)  # lines about files that were passed over
 
-
+# %% ../nbs/extras/991_archive.ipynb #b1a7c0de
 def kind_of(url: str) -> str | None:  # file, directory, or None if there is none
     "What an address of any store leads to; `BadInput` if nobody answers, or if it must not be read."
     store, path = open_store(url)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -21,9 +22,12 @@ print(sample_folder(), len(photo_files(sample_folder())))
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp('wheel')
+    "Built from a copy, for two builds in one folder at once (of two workers of pytest) spoil each other."
+    out, source = tmp_path_factory.mktemp('wheel'), tmp_path_factory.mktemp('source') / 'colorlab'
+    others = 'build', 'dist', 'demo', 'nbs', 'docs', 'benchmarks', 'tests', 'labs', 'slides', '.*', '*.egg-info'
+    shutil.copytree(root, source, ignore=shutil.ignore_patterns(*others))
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, root],
+        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', out, source],
         check=True,
         capture_output=True,
     )

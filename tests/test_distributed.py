@@ -28,7 +28,13 @@ import colorlab.training
 from colorlab.cli import main
 
 train = colorlab.training.train
-colorlab.training.train = lambda folder, **how: train(folder, **how | dict(args=dict(nf=4)))
+
+
+def small(folder, **how):
+    return train(folder, **how if how['resume'] else how | dict(args=dict(nf=4)))
+
+
+colorlab.training.train = small
 main()
 """
 SMALL = ['--train', 16, '--val', 4, '--size', 32, '--device', 'cpu', '--seed', 3]
@@ -54,6 +60,11 @@ class Torchrun:
                 return
         raise AssertionError(said)
 
+    def workers(self):
+        "The processes that train, in the order of their ranks."
+        pid = self.process.pid
+        return [*map(int, Path(f'/proc/{pid}/task/{pid}/children').read_text().split())]
+
     def end(self, code=0):
         "What it has said since."
         said = self.process.communicate()[0]
@@ -67,7 +78,7 @@ def files(run):
     return {name for name in names if 'epoch-' not in name}
 
 
-def test_two_processes_learn_what_one_does_until_ctrl_c(photos, tmp_path):
+def test_two_processes_learn_what_one_does_through_a_kill_until_ctrl_c(photos, tmp_path):
     "20 steps of 16 photos, at once; and 4 photos at a time in each of two processes. The batch norms are frozen."
     one, two, freeze = tmp_path / 'one', tmp_path / 'two', r'layers\.\d+\.1\.'
     how = ['--data', photos, *SMALL, '--bs', 16, '--schedule', 'constant', '--loss', 'mse', '--freeze', freeze]
@@ -75,7 +86,13 @@ def test_two_processes_learn_what_one_does_until_ctrl_c(photos, tmp_path):
     same = dict(train=16, val=4, size=32, bs=16, seed=3, schedule='constant', loss='mse', freeze=freeze)
     net = dict(arch='colorlab.cnn:CNN', args=dict(nf=4))
     train(one, data=photos, epochs=20, device='cpu', progress=False, **same, **net)
-    running.wait_for('epoch 21/')
+    running.wait_for('epoch 10/')
+    workers = running.workers()
+    os.kill(workers[1], signal.SIGKILL)  # its end ends the whole run, and the command goes on
+    running.end(code=1)
+    assert not any(Path(f'/proc/{pid}').exists() for pid in workers)
+    running = Torchrun(tmp_path, '--out', two, '--resume', '--device', 'cpu')
+    running.wait_for(f'epoch {max(21, len(Run(two).history()) + 2)}/')
     running.process.send_signal(signal.SIGINT)
     assert running.end(code=1).count('nothing is lost') == 1
 

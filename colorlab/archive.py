@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from .backends import onnx_backend
 from .colorize import color_one, ends_all, failure_line, provenance_fields
 from .colorizer import Colorizer, colorizer_from_backend
-from .formats import MAX_PIXELS
+from .formats import MAX_PIXELS, decoder_message
 from .images import BadInput, atomic_write, cpu_count, remove_abandoned
 from .jobs import show_progress
 from colorlab.stores import (
@@ -292,7 +292,7 @@ def kind_of(url: str) -> str | None:  # file, directory, or None if there is non
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
-        raise BadInput(f'{url}: cannot be opened ({" ".join(str(e).split())[:200]})') from e
+        raise BadInput(f'{url}: cannot be opened ({decoder_message(e)})') from e
 
 
 def check_archive(source: str, out: str) -> bool:  # whether it is a list

@@ -43,8 +43,8 @@ def interval_text(
 ) -> str:
     "A mean with its interval, as in a table: 14.29 (9.61..19.20); the mean alone where there is no interval."
     mean, low, high = interval
-    form, ends = f'{mean:{form}}', ends or form
-    return f'{form} ({low:{ends}}..{high:{ends}})' if np.isfinite([low, high]).all() else form
+    text, ends = f'{mean:{form}}', ends or form
+    return f'{text} ({low:{ends}}..{high:{ends}})' if np.isfinite([low, high]).all() else text
 
 # %% ../nbs/foundations/409_verdicts.ipynb #8dd748eb
 def photo_of(

@@ -26,7 +26,10 @@ from colorlab.images import BadInput  # noqa: E402
 from colorlab.stores import open_store, write_whole  # noqa: E402
 
 N_PHOTOS, N_IN_BUCKET = 56, 100
-moto = os.environ.get('COLORLAB_MOTO_SERVER') or shutil.which('moto_server')
+SERVERS = dict(
+    s3=os.environ.get('COLORLAB_MOTO_SERVER') or shutil.which('moto_server'),
+    gs=os.environ.get('COLORLAB_GCS_EMULATOR') or shutil.which('gcp-storage-emulator'),
+)
 
 
 def free_port():
@@ -36,25 +39,27 @@ def free_port():
 
 
 @pytest.fixture(scope='module')
-def endpoint():
-    "The address of a server that speaks S3's protocol, once it is started; clients read it from the environment."
-    found = f'http://127.0.0.1:{free_port()}'
+def endpoints():
+    "Addresses of servers that speak S3's and Google's protocol, once started; clients read them from the environment."
+    found = {scheme: f'http://127.0.0.1:{free_port()}' for scheme in SERVERS}
     account = dict(AWS_ACCESS_KEY_ID='x', AWS_SECRET_ACCESS_KEY='x', AWS_EC2_METADATA_DISABLED='true')
     account |= dict(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))  # of the cluster of these tests
+    account |= dict(AWS_ENDPOINT_URL=found['s3'], AWS_DEFAULT_REGION='us-east-1', STORAGE_EMULATOR_HOST=found['gs'])
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (account | dict(AWS_ENDPOINT_URL=found, AWS_DEFAULT_REGION='us-east-1')).items():
+        for name, value in account.items():
             patch.setenv(name, value)
         yield found
 
 
 @pytest.fixture(scope='module')
-def cluster(endpoint, tmp_path_factory):
+def cluster(endpoints, tmp_path_factory):
     "The address of a cluster of one machine; Ray starts once for all tests."
     port, folder = free_port(), tmp_path_factory.mktemp('ray')
     env = dict(os.environ, RAY_USAGE_STATS_ENABLED='0', RAY_raylet_start_wait_time_s='300', RAY_TMPDIR='/tmp')
     env['RAY_worker_niceness'] = '0'  # at Ray's 15 they would get nothing while other tests run
     ray = [Path(sys.executable).with_name('ray'), 'start', '--head', '--block', f'--port={port}', '--num-cpus=2']
     ray += ['--include-dashboard=false', f'--object-store-memory={100 * 2**20}', '--disable-usage-stats']
+    ray += ['--no-monitor', '--include-log-monitor=false']  # two processes less
     with open(folder / 'log', 'w') as log:
         head = subprocess.Popen(ray, stdout=log, stderr=log, env=env, start_new_session=True)
     while 'Ray runtime started' not in (folder / 'log').read_text():
@@ -125,19 +130,27 @@ def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_pat
     assert not list(out.rglob('.*.part')) and not (out / '.archive' / 'notes').exists()
 
 
-@pytest.fixture(scope='module')
-def bucket(endpoint, tmp_path_factory):
-    if not moto:
-        pytest.skip('no S3 server: pip install "moto[server]", or name its moto_server in COLORLAB_MOTO_SERVER')
-    with open(tmp_path_factory.mktemp('moto') / 'log', 'w') as log:
-        server = subprocess.Popen([moto, '-p', endpoint.rpartition(':')[2]], stdout=log, stderr=log)
+@pytest.fixture(scope='module', params=['s3', 'gs'])
+def bucket(request, endpoints, tmp_path_factory):
+    "The address of an empty bucket, on a server of our own."
+    scheme, endpoint = request.param, endpoints[request.param]
+    if not SERVERS[scheme]:
+        pytest.skip('no server: pip install "moto[server]" or gcp-storage-emulator, or see SERVERS')
+    port = endpoint.rpartition(':')[2]
+    args = dict(s3=['-p', port], gs=['start', '--in-memory', '--host=127.0.0.1', f'--port={port}'])[scheme]
+    make = urllib.request.Request(f'{endpoint}/archive', method='PUT')
+    if scheme == 'gs':
+        kind = {'Content-Type': 'application/json'}
+        make = urllib.request.Request(f'{endpoint}/storage/v1/b', b'{"name": "archive"}', kind)
+    with open(tmp_path_factory.mktemp(scheme) / 'log', 'w') as log:
+        server = subprocess.Popen([SERVERS[scheme], *args], stdout=log, stderr=log)
     for _ in range(600):
         try:
-            urllib.request.urlopen(urllib.request.Request(f'{endpoint}/archive', method='PUT'))
+            urllib.request.urlopen(make)
             break
         except OSError:
             time.sleep(0.1)
-    yield 's3://archive'
+    yield f'{scheme}://archive'
     server.terminate()
     server.wait()
 

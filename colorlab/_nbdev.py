@@ -1,8 +1,13 @@
-"""Named by `export_procs` in pyproject.toml: `nbdev-export` breaks the lines of `__all__` at 120 characters.
+"""What nbdev's commands call, named in pyproject.toml.
 
-nbdev breaks them itself, but counts the width of the first from the bracket on: ten characters late.
+`export_procs`: `nbdev-export` breaks the lines of `__all__` at 120 characters. nbdev breaks them itself, but counts the
+width of the first from the bracket on: ten characters late.
+
+`test_setup`: `nbdev-test` draws figures as large as they are. By itself it draws them twice as large, for screens with
+many pixels, although nobody looks.
 """
 
+from functools import partialmethod
 from textwrap import TextWrapper
 
 START = '__all__ = '
@@ -22,3 +27,10 @@ def short_all(cell):
     import nbdev.maker
 
     nbdev.maker.TextWrapper = AllWrapper
+
+
+def plain_figures(cells):
+    "Called once with all cells, before the processes that run them are made."
+    from execnb.shell import CaptureShell
+
+    CaptureShell.__init__ = partialmethod(CaptureShell.__init__, mpl_format='png')

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
 from zipfile import ZipFile
@@ -20,7 +21,8 @@ from test_study import browser, free_port, inside, picture_of_page  # noqa: F401
 from colorlab.metadata import read_provenance
 from colorlab.photo import encode_deep_png
 
-gradio = pytest.importorskip('gradio', reason='the app needs the extra app')
+if not find_spec('gradio'):  # importing it takes three seconds
+    pytest.skip('the app needs the extra app', allow_module_level=True)
 scenes = sorted(sample.glob('scenes/*.jpg'))
 
 

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from conftest import Running, sample
 from PIL import Image
 
-pytest.importorskip('ray', reason='Ray is missing: pip install colorlab[archive]')
+if not find_spec('ray'):  # importing it takes two seconds
+    pytest.skip('Ray is missing: pip install colorlab[archive]', allow_module_level=True)
 
 import pandas as pd  # noqa: E402
 

@@ -23,8 +23,6 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from fastcore.basics import chunked, patch
 from PIL import Image
 from platformdirs import user_cache_path
@@ -264,6 +262,9 @@ def resize_short_side(
     short: int,  # length of the shorter side afterwards
 ) -> np.ndarray:  # uint8 (h, w, 3)
     "Bring the shorter side to `short` with antialiasing, never squashing; cut very long photos in the middle."
+    import torch  # here, for the doctor and shards do without it
+    import torch.nn.functional as F
+
     whole, (width, height) = resized_shape(size, short)
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # seen as channels first; the bytes stay where they are
     # 10 × as fast as Pillow's Lanczos

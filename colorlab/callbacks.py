@@ -218,7 +218,7 @@ def draw(self: SampleGrid) -> Image.Image:
     grid = make_grid(torch.cat([plain, pred, space.merge(x, y)]), nrow=len(x), pad_value=1.0)
     return label_rows(rgb_to_img(grid), [name, 'generated', 'real'])
 
-
+# %% ../nbs/foundations/34_callbacks.ipynb #c7e0f3a1
 @patch
 def write(
     self: SampleGrid,

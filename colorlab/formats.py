@@ -46,6 +46,7 @@ EXTRAS = {  # the packages that an extra brings, by the names with which they ar
     'hub': 'huggingface_hub',
     'train': 'torch torchvision fastai timm safetensors huggingface_hub pandas skimage cv2 simplejpeg matplotlib '
     'platformdirs',
+    'doctor': 'pandas simplejpeg platformdirs',
     'eval': 'torchmetrics torch_fidelity stlpips_pytorch',
     'onnx': 'onnx onnxscript',
     'heic': 'pillow_heif',

@@ -1,6 +1,8 @@
 """The base install: it colors photos without torch, is small, and says which extra brings what it lacks."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -45,14 +47,12 @@ def closure(requirements):
     return found
 
 
-@pytest.fixture(scope='module')
-def base(tmp_path_factory):
-    "A Python that sees what the base install brings, and nothing else; what that weighs, in megabytes."
-    folder = tmp_path_factory.mktemp('base')
+def python_with(requirements, folder):
+    "A Python that sees what these requirements bring, and nothing else; what that weighs, in megabytes."
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder], check=True)
     site = next(folder.glob('lib/python*/site-packages'))
     n_bytes = 0
-    for found in closure(cfg['requirements'].split()).values():
+    for found in closure(requirements).values():
         for file in found.files:
             n_bytes += file.size or 0
             top = Path(found.locate_file(file.parts[0]))
@@ -63,6 +63,12 @@ def base(tmp_path_factory):
     info = next(installed.glob('colorlab-*.dist-info'))
     (site / info.name).symlink_to(info)
     return folder / 'bin' / 'python', n_bytes / 1e6
+
+
+@pytest.fixture(scope='module')
+def base(tmp_path_factory):
+    "The Python of the base install, and its weight."
+    return python_with(cfg['requirements'].split(), tmp_path_factory.mktemp('base'))
 
 
 def run(python, *args, cwd):
@@ -90,6 +96,27 @@ def test_it_colors_as_the_full_install_does(base, tmp_path):
     assert 'colorized' in said.stdout
 
 
+def test_the_doctor_finds_without_torch_what_it_finds_with_it(tmp_path):
+    "A photo twice, and once in gray."
+    requirements = cfg['requirements'].split() + cfg['doctor_requirements'].split()
+    python, megabytes = python_with(requirements, tmp_path / 'doctor')
+    assert megabytes < MAX_MEGABYTES + 100, f'{megabytes:.0f} MB'
+    (tmp_path / 'photos').mkdir()
+    for i, file in enumerate(sorted(sample.glob('scenes/*.jpg'))[:6]):
+        shutil.copy(file, tmp_path / 'photos' / f'{i}.jpg')
+    shutil.copy(photo, tmp_path / 'photos' / 'twice.jpg')
+    Image.open(photo).convert('L').save(tmp_path / 'photos' / 'gray.jpg')
+    said = []
+    for program, name in ((python, 'base'), (sys.executable, 'full')):
+        env = os.environ | dict(COLORLAB_CACHE=str(tmp_path / name))
+        args = [program, '-m', 'colorlab', 'doctor', 'photos', '--out', f'{name}.html']
+        done = subprocess.run(args, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert not done.returncode, done.stderr
+        said.append(done.stdout.replace(f'{name}.html', ''))
+    assert said[0] == said[1] and 'twice.jpg' in said[0]
+    assert (tmp_path / 'base.html').read_bytes() == (tmp_path / 'full.html').read_bytes()
+
+
 @pytest.mark.parametrize('times', [2, 4])
 def test_it_enlarges_as_the_full_install_does(base, tmp_path, times):
     "That needed torch."
@@ -108,7 +135,7 @@ def test_it_enlarges_as_the_full_install_does(base, tmp_path, times):
 @pytest.mark.parametrize(
     'args, extra',
     [
-        (['doctor', '.'], 'train'),
+        (['doctor', '.'], 'doctor'),
         (['demo'], 'train'),
         (['film', 'x.mp4', '--out', 'y.mp4'], 'film'),
         (['export', 'lite', '--out', 'x.onnx'], 'onnx'),

@@ -398,8 +398,11 @@ def plot_curves(
     drawn = [name for name in BASELINE_COLORS if name in baselines.index]
     titles = curve_panels(history, drawn)
     rows = -(-len(titles) // 3)
-    fig = Figure(figsize=(11 * min(len(titles), 3) / 3, 2.8 * rows + 0.3), layout='constrained')
-    axs = fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flatten()
+    width, height = 11 * min(len(titles), 3) / 3, 2.8 * rows + 0.3  # inches; margins by hand, in half the time
+    fig = Figure(figsize=(width, height))
+    space = dict(left=0.6 / width, right=1 - 0.65 / width, bottom=0.85 / height, top=1 - 0.3 / height)
+    columns = -(-len(titles) // rows)
+    axs = fig.subplots(rows, columns, squeeze=False, gridspec_kw=space | dict(wspace=0.4, hspace=0.4)).flatten()
     for ax in axs[len(titles) :]:
         ax.set_visible(False)
     for title, ax in zip(titles, axs):
@@ -412,7 +415,7 @@ def plot_curves(
         ax.set_title(title, fontsize=10)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.spines[['top', 'right']].set_visible(False)
-    fig.legend(*axs[0].get_legend_handles_labels(), loc='outside lower center', ncols=2, frameon=False)
+    fig.legend(*axs[0].get_legend_handles_labels(), loc='lower center', ncols=2, frameon=False)
     return fig
 
 # %% ../nbs/foundations/33_runs.ipynb #783854cc

@@ -398,11 +398,10 @@ def plot_curves(
     drawn = [name for name in BASELINE_COLORS if name in baselines.index]
     titles = curve_panels(history, drawn)
     rows = -(-len(titles) // 3)
-    width, height = 11 * min(len(titles), 3) / 3, 2.8 * rows + 0.3  # inches; margins by hand, in half the time
+    width, height = 11 * min(len(titles), 3) / 3, 2.8 * rows + 0.3  # inches; finding margins would take a third longer
     fig = Figure(figsize=(width, height))
-    space = dict(left=0.6 / width, right=1 - 0.65 / width, bottom=0.85 / height, top=1 - 0.3 / height)
-    columns = -(-len(titles) // rows)
-    axs = fig.subplots(rows, columns, squeeze=False, gridspec_kw=space | dict(wspace=0.4, hspace=0.4)).flatten()
+    fig.subplots_adjust(0.6 / width, 0.85 / height, 1 - 0.65 / width, 1 - 0.3 / height, wspace=0.4, hspace=0.4)
+    axs = fig.subplots(rows, -(-len(titles) // rows), squeeze=False).flatten()
     for ax in axs[len(titles) :]:
         ax.set_visible(False)
     for title, ax in zip(titles, axs):

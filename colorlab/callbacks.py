@@ -183,7 +183,7 @@ class SampleGrid(Callback):
         if not self.run:
             return
         self.inputs, self.truths = self.choose_photos()
-        self.curves_drawn = time.monotonic()
+        self.curves_drawn = -CURVES_SECONDS
         history = getattr(self.learn, 'history', None)
         if 0 in self.at and not (history and history.rows):
             self.write(0)

@@ -202,7 +202,8 @@ def scan_film(
 # %% ../nbs/foundations/47_film_files.ipynb #cd07b1bc
 FILM_FORMATS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska', '.webm': 'webm'}  # that can be marked
 CODECS = {'.webm': ('libvpx-vp9', dict(crf='24', b='0', deadline='good', **{'cpu-used': '4', 'row-mt': '1'}))}
-H264 = 'libx264', dict(crf='18', bf='0', **{'x264-params': 'chroma-qp-offset=-8'})  # no B-frames, so that pieces join
+# No B-frames, so that pieces join. No mbtree: with AVX-512 it is not the same each time.
+H264 = 'libx264', dict(crf='20', bf='0', **{'x264-params': 'chroma-qp-offset=-8:mbtree=0'})
 
 # %% ../nbs/foundations/47_film_files.ipynb #5e0d47e6
 @contextmanager

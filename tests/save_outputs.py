@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
 from PIL import Image, ImageChops
 
-root = Path(__file__).parents[1]
+root = Path(__file__).resolve().parents[1]
 SKIPPED = '#| eval: false'
 MAX_BYTES = 390_000  # of a notebook; tests/structure.py allows 400,000
 

@@ -108,7 +108,7 @@ def draw_game(
     for name, color in (('adv_loss', 'tab:orange'), ('d_loss', 'tab:red')):
         for column, style in ((name, '-'), (f'val_{name}', '--')):
             if column in history:
-                other.plot(history.epoch, history[column], style, color=color, lw=1)
+                other.plot(history.epoch, history[column], style, marker='.', color=color, lw=1)
     other.spines['top'].set_visible(False)
     other.tick_params(labelsize=7)
 
@@ -120,10 +120,12 @@ def draw_stage_losses(
 ):
     "The losses of one system, by epoch."
     for name, style, label in (('train_loss', '-', 'L1, training'), ('val_loss', '--', 'L1, others')):
-        ax.plot(history.epoch, history[name], style, color='tab:blue', label=label)
+        ax.plot(history.epoch, history[name], style, marker='.', color='tab:blue', label=label)
     if 'd_loss' in history:
         draw_game(ax, history)
     ax.set_title(title, fontsize=9)
+    ax.set_xlim(0.5, len(history) + 0.5)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.spines['top'].set_visible(False)
     ax.tick_params(labelsize=7)
 

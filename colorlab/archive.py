@@ -203,8 +203,7 @@ def color_task(
         if notes is None:
             notes = self.begin_task(key)
             if is_local(self.store) and notes['begun'] > 1:
-                for folder in {os.path.dirname(f'{self.folder}/{name}') for name in names}:
-                    remove_abandoned(folder)
+                remove_abandoned(*{os.path.dirname(f'{self.folder}/{name}') for name in names})
         deaths = notes['deaths'].get(file, 0)
         if notes['begun'] > 1 and deaths < 2:  # if this process dies now, the next one knows at which photo
             self.note(key, notes | dict(deaths=notes['deaths'] | {file: deaths + 1}))

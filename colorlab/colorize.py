@@ -392,7 +392,7 @@ def color_pairs(
     if jobs != 1 and onnx and not options['dry_run']:
         plans = [color_one(colorizer, *pair, **options | dict(dry_run=True)) for pair in pairs]
         yield from (plan for plan in plans if plan.status in ('there', 'failed'))
-        todo = [(plan.source, plan.dest) for plan in plans if plan.status not in ('there', 'failed')]
+        todo = {(plan.source, plan.dest): plan.status for plan in plans if plan.status not in ('there', 'failed')}
         cores = cpu_count()
         jobs = min(jobs or (cores if len(todo) >= 4 * cores else 1), len(todo))
     if not onnx or options['dry_run'] or jobs < 2:
@@ -401,6 +401,8 @@ def color_pairs(
     prepare = partial(start_colorizer, colorizer.file, colorizer.provenance, Image.MAX_IMAGE_PIXELS, options)
     for (source, dest), outcome in map_processes(prepare, todo, jobs):
         died = f'{source}: the process that colored it ended, twice; perhaps there is not enough memory'
+        if outcome and outcome.status == 'there':  # by a process that died before it could say so
+            outcome.status = todo[source, dest]
         yield outcome or Outcome(source, dest, 'failed', error=died)
 
 # %% ../nbs/extras/72_colorize.ipynb #6a1c709f
@@ -428,9 +430,8 @@ def color_files(
     "Color files and folders, into another folder or beside them: all that `is_done` does not find done."
     validate_options(colorizer, **kwargs)
     plan = sources if isinstance(sources, FilePlan) else plan_files(sources, out)
-    if not dry_run:
-        for folder in {dest.parent for dest in plan.values()}:
-            remove_abandoned(folder)
+    folders = set() if dry_run else {dest.parent for dest in plan.values()}
+    remove_abandoned(*folders)
     outcomes = pairs = color_pairs(colorizer, [*plan.items()], jobs, force=force, dry_run=dry_run, **kwargs)
     if progress:
         outcomes = show_progress(outcomes, len(plan), 'coloring', 'photo')
@@ -442,6 +443,7 @@ def color_files(
             finished[outcome.source] = outcome
             if tell:
                 tell(outcome)
+    remove_abandoned(*folders)  # of a process that was killed meanwhile
     result = BatchResult(failed=[*plan.passed_over], messages=[*plan.messages])
     for source in plan:
         result.add(finished[source])

@@ -337,10 +337,10 @@ def is_abandoned(
 
 
 def remove_abandoned(
-    folder,  # its subfolders stay as they are
+    *folders,  # their subfolders stay as they are
 ):
-    "Delete what killed processes were writing into a folder, and nothing else."
-    for part in Path(folder).glob('.*.part'):
+    "Delete what killed processes were writing into folders, and nothing else."
+    for part in [part for folder in folders for part in Path(folder).glob('.*.part')]:
         if is_abandoned(part):
             with suppress(OSError):  # it harms nobody
                 part.unlink()

@@ -332,8 +332,7 @@ class Run:
         "To be held while training; `BadInput` if another process holds it."
         held = lock_folder(self.folder)
         self.make_folders()
-        for folder in (self.folder, self / 'samples', self / 'checkpoints'):
-            remove_abandoned(folder)
+        remove_abandoned(self.folder, self / 'samples', self / 'checkpoints')
         return held
 
 # %% ../nbs/foundations/33_runs.ipynb #e8a8ec3d

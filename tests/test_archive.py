@@ -161,7 +161,7 @@ def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_
     box = fill(tmp_path / 'in', N_IN_BUCKET)
     for name, data in contents(box).items():
         write_whole(*open_store(f'{bucket}/photos/{name}'), data)
-    args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 1
+    args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 2
     done = Running(*args).end()
     assert done.returncode == 1 and f'{N_IN_BUCKET - 1} photos colored' in done.stdout, done.stdout + done.stderr
     store, folder = open_store(f'{bucket}/colored')

@@ -7,7 +7,6 @@ width of the first from the bracket on: ten characters late.
 as large as a browser shows them, for screens with many pixels, although nobody looks: a tenth of all its time.
 """
 
-from functools import partialmethod
 from textwrap import TextWrapper
 
 START = '__all__ = '
@@ -31,8 +30,6 @@ def short_all(cell):
 
 def figures_without_pictures(cells):
     "Called once with all cells, before the processes that run them are made."
-    from execnb.shell import CaptureShell
     from IPython.core import pylabtools
 
-    CaptureShell.__init__ = partialmethod(CaptureShell.__init__, mpl_format='png')
     pylabtools.print_figure = lambda figure, **how: figure.draw_without_rendering()

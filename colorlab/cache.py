@@ -262,7 +262,7 @@ def resize_short_side(
     short: int,  # length of the shorter side afterwards
 ) -> np.ndarray:  # uint8 (h, w, 3)
     "Bring the shorter side to `short` with antialiasing, never squashing; cut very long photos in the middle."
-    import torch  # here, for the doctor and shards do without it
+    import torch  # here, for the doctor does without it
     import torch.nn.functional as F
 
     whole, (width, height) = resized_shape(size, short)

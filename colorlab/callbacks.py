@@ -158,7 +158,7 @@ def label_rows(
     return labelled
 
 # %% ../nbs/foundations/34_callbacks.ipynb #7e4a15ee
-CURVES_SECONDS = 10  # drawing them takes a third of a second, longer than some epochs
+CURVES_SECONDS = 10  # drawing them takes longer than some epochs
 
 
 class SampleGrid(Callback):

@@ -76,15 +76,15 @@ def bucket_store(
     "Arrow's client of a bucket, as fsspec has it."
     from pyarrow.fs import FileSystem
 
-    server = next(filter(None, map(os.environ.get, OTHER_SERVERS[scheme])), None)
-    options = dict(zip(('scheme', 'endpoint_override'), urlsplit(server)[:2])) if server else {}
+    server = urlsplit(next(filter(None, map(os.environ.get, OTHER_SERVERS[scheme])), ''))
+    options = dict(scheme=server.scheme, endpoint_override=server.netloc) if server.netloc else {}
     if scheme == 's3':
         options['allow_delayed_open'] = 'true'  # a small file is one request, and not an upload in parts
-        if server:
+        if server.netloc:
             options['region'] = os.environ.get('AWS_DEFAULT_REGION', 'us-east-1')
     else:
         options['retry_limit_seconds'] = 60  # where nobody answers; Google's client would try for a quarter of an hour
-        if server:
+        if server.netloc:
             bucket = f'anonymous@{bucket}'
     return arrow_store(FileSystem.from_uri(f'{scheme}://{bucket}?{urlencode(options)}')[0])
 

@@ -51,6 +51,7 @@ from colorlab.inputs import (
     to_photo,
     to_picture,
     to_uint8,
+    resize_channels,
     upsample_rows,
 )
 from colorlab.lab import (
@@ -136,7 +137,7 @@ def _predict_views(
         outputs = self.predict(x)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         outputs = [o[0, ..., ::-1] if TTAView(*view).mirror else o[0] for o in outputs]
-        predictions.append([upsample_rows(o, size, (0, size[1])) for o, size in zip(outputs, sizes)])
+        predictions.append([resize_channels(o, size) for o, size in zip(outputs, sizes)])
     return [np.mean(same, 0)[None] for same in zip(*predictions)]
 
 # %% ../nbs/extras/69_colorizer.ipynb #382e377d

@@ -7,8 +7,8 @@ __all__ = ['LINEAR_PARTS', 'LINEAR_MIN', 'LINEAR_MAX', 'PIXELS_PER_CHUNK', 'BYTE
            'image_to_photo', 'array_to_photo', 'photo_to_array', 'is_tensor', 'tensor_to_photo', 'to_photo',
            'to_picture', 'model_size', 'upsample_rows', 'gray_lightness', 'pixel_lightness', 'color_strip',
            'byte_tables', 'linear_to_bytes', 'cubed', 'lab_to_linear', 'fits_linear', 'lab_to_linear_in_gamut',
-           'resize_matrix', 'color_byte_strip', 'add_colors', 'TTAView', 'stretch_contrast', 'color_to_ab', 'Hint',
-           'parse_hint', 'check_places', 'hints_at_size', 'chroma_factor']
+           'resize_matrix', 'resize_channels', 'color_byte_strip', 'add_colors', 'TTAView', 'stretch_contrast',
+           'color_to_ab', 'Hint', 'parse_hint', 'check_places', 'hints_at_size', 'chroma_factor']
 
 # %% ../nbs/extras/68_inputs.ipynb #6345e86f
 from concurrent.futures import ThreadPoolExecutor
@@ -247,6 +247,17 @@ def resize_matrix(
 ) -> np.ndarray:  # float32 (rows, n)
     "The matrix that enlarges a column bicubically, as `upsample_rows` does."
     return upsample_rows(np.eye(n, dtype=np.float32)[None], (n, rows), (0, rows))[0]
+
+
+def resize_channels(
+    channels: np.ndarray,  # float32 (C, h, w)
+    size: tuple,  # width and height
+) -> np.ndarray:  # (C, height, width)
+    "Many channels resized bicubically at once; `upsample_rows` takes one after the other."
+    h, w = channels.shape[1:]
+    if (w, h) == tuple(size):
+        return channels
+    return resize_matrix(h, size[1]) @ (channels @ resize_matrix(w, size[0]).T)
 
 
 def color_byte_strip(

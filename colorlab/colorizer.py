@@ -47,11 +47,11 @@ from colorlab.inputs import (
     is_tensor,
     model_size,
     photo_to_array,
+    resize_channels,
     stretch_contrast,
     to_photo,
     to_picture,
     to_uint8,
-    resize_channels,
     upsample_rows,
 )
 from colorlab.lab import (

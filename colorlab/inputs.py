@@ -259,7 +259,7 @@ def resize_channels(
         return channels
     return resize_matrix(h, size[1]) @ (channels @ resize_matrix(w, size[0]).T)
 
-
+# %% ../nbs/extras/68_inputs.ipynb #da98795f
 def color_byte_strip(
     pixels: np.ndarray,  # uint8 (H, W, 3)
     ab: np.ndarray,  # (2, h, W), units of Lab; wide already

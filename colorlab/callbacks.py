@@ -27,11 +27,10 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torch.amp import GradScaler
-from torchvision.utils import make_grid
 
 from .batches import OpenedPhotos, PhotoDataset
 from .distributed import mean_over_processes, mean_rows, sum_over_processes
-from .images import BadInput, atomic_write, open_photo, rgb_to_img, sample_folder
+from .images import BadInput, atomic_write, open_photo, picture_grid, sample_folder
 from .metrics import score, space_baselines
 from .model_files import save_model
 from .models import get_y, predict
@@ -215,8 +214,7 @@ def draw(self: SampleGrid) -> Image.Image:
     with torch.no_grad():
         pred = space.merge(x, predict(self.model, x).float())
     name, plain = next(iter(space_baselines(space, x, y).items()))  # gray, or bicubic
-    grid = make_grid(torch.cat([plain, pred, space.merge(x, y)]), nrow=len(x), pad_value=1.0)
-    return label_rows(rgb_to_img(grid), [name, 'generated', 'real'])
+    return label_rows(picture_grid(plain, pred, space.merge(x, y)), [name, 'generated', 'real'])
 
 # %% ../nbs/foundations/34_callbacks.ipynb #c7e0f3a1
 @patch

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torchvision.utils import make_grid
 
 from .data import Manifest, make_manifest
 from .datasets import find_dataset
@@ -24,8 +23,8 @@ from colorlab.images import (
     atomic_write,
     figure_svg,
     jpeg_data_uri,
+    picture_grid,
     progress_bar,
-    rgb_to_img,
     write_page,
 )
 from .lab import SPACES
@@ -349,4 +348,4 @@ def picture_row(
     rgb: torch.Tensor,  # (N, 3, H, W) in 0..1
 ) -> str:  # a `data:` address
     "Pictures side by side, as a page can hold them."
-    return jpeg_data_uri(rgb_to_img(make_grid(rgb, nrow=len(rgb), padding=2, pad_value=1.0)))
+    return jpeg_data_uri(picture_grid(rgb))

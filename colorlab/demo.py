@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from torchvision.utils import make_grid
 
 from .callbacks import default_precision, plot_curves
 from .colorize import color_files
@@ -37,6 +36,7 @@ from colorlab.images import (
     img_to_rgb,
     jpeg_data_uri,
     open_photo,
+    picture_grid,
     rgb_to_img,
     sample_folder,
     write_page,
@@ -255,11 +255,8 @@ def demo_strip(
 ) -> Image.Image:
     "Gray, colored and truth of the photos chosen at random, one under the other."
     chosen = [p for p in photos if p['place'] == 'random']
-    rows = []
-    for kind in ('gray', 'colored', 'truth'):
-        small = [p[kind].resize((192, 192), Image.LANCZOS) for p in chosen]
-        rows += [torch.from_numpy(img_to_rgb(img)) for img in small]
-    return rgb_to_img(make_grid(rows, nrow=len(chosen), padding=4, pad_value=1.0))
+    kinds = 'gray', 'colored', 'truth'
+    return picture_grid(*([p[kind].resize((192, 192), Image.LANCZOS) for p in chosen] for kind in kinds), padding=4)
 
 # %% ../nbs/extras/78_demo.ipynb #6d21b9dc
 def processor_name() -> str:

@@ -8,7 +8,6 @@ __all__ = ['disc_input', 'disc_conv', 'DeepCNN', 'TimmDisc', 'MLPDisc']
 # %% ../nbs/foundations/451_discriminators.ipynb #9feae870
 import math
 
-import timm
 import torch
 from fastcore.basics import store_attr
 from torch import nn
@@ -85,6 +84,8 @@ class TimmDisc(nn.Module):
         encoder: str = 'resnet18',  # a timm name; weights come from an `init` function of lesson `unet`
         normalize: bool = False,  # give the encoder the range of ImageNet's photos; for pretrained weights
     ):
+        import timm
+
         super().__init__()
         check_timm_name(encoder, 'encoder')
         store_attr('ni,normalize')

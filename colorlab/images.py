@@ -6,8 +6,9 @@
 __all__ = ['PHOTO_SUFFIXES', 'OTHER_SUFFIXES', 'MACHINE', 'PART_NAME', 'assets_folder', 'carried_folder',
            'sample_folder', 'old_photos_folder', 'looks_like_photo', 'other_files', 'PhotoList', 'list_photos',
            'photo_files', 'open_file', 'file_bytes', 'open_photo', 'SmallPhoto', 'open_small', 'img_to_rgb',
-           'rgb_to_img', 'to_pil', 'column_widths', 'show_strip', 'draw_diagram', 'part_path', 'atomic_write',
-           'is_abandoned', 'remove_abandoned', 'progress_bar', 'cpu_count', 'jpeg_data_uri', 'write_page', 'figure_svg']
+           'rgb_to_img', 'to_pil', 'column_widths', 'show_strip', 'picture_grid', 'draw_diagram', 'part_path',
+           'atomic_write', 'is_abandoned', 'remove_abandoned', 'progress_bar', 'cpu_count', 'jpeg_data_uri',
+           'write_page', 'figure_svg']
 
 # %% ../nbs/foundations/24_images.ipynb #5e8a7d89
 # long: one import a line
@@ -256,6 +257,20 @@ def show_strip(
         ax.text(-0.02, 0.5, '\n'.join(title), fontsize=min(11, 11 * fit / longest), **place)
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     return fig
+
+# %% ../nbs/foundations/24_images.ipynb #bb504970
+def picture_grid(
+    *rows,  # each a list of pictures of one size: PIL images or (3, H, W) arrays in 0..1
+    padding: int = 2,  # white pixels around each
+) -> Image.Image:  # mode RGB
+    "Rows of pictures as one picture."
+    rows = [[to_pil(picture) for picture in row] for row in rows]
+    w, h = (side + padding for side in rows[0][0].size)
+    grid = Image.new('RGB', (w * max(map(len, rows)) + padding, h * len(rows) + padding), 'white')
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row):
+            grid.paste(picture, (padding + x * w, padding + y * h))
+    return grid
 
 # %% ../nbs/foundations/24_images.ipynb #940f34d1
 def draw_diagram(

@@ -6,7 +6,6 @@
 __all__ = ['koala_encoder', 'koala_decoder', 'Koala', 'lite0_classifier', 'timm_classifier']
 
 # %% ../nbs/07_koala.ipynb #3dba72bb
-import timm
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -57,6 +56,8 @@ class Koala(nn.Module):
         classifier: str = 'tf_efficientnet_lite0',  # a timm name; its weights come from an `init` function below
         norm: bool = False,  # batch normalization, which the report does not have (ours)
     ):
+        import timm
+
         super().__init__()
         check_timm_name(classifier, 'classifier', ni)
         self.classifier = timm.create_model(classifier).requires_grad_(False)

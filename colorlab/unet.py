@@ -6,7 +6,6 @@
 __all__ = ['decode_features', 'TimmUNet']
 
 # %% ../nbs/08_unet.ipynb #784d5c03
-import timm
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -47,6 +46,8 @@ class TimmUNet(nn.Module):
         encoder: str = 'tf_efficientnet_lite0',  # a timm name; for its weights see notebook `pretrained`
         widths=(128, 96, 64, 32),  # channels on the way up, deepest first
     ):
+        import timm  # here, because it takes two seconds that other networks need not wait for
+
         super().__init__()
         check_timm_name(encoder, 'encoder', ni)
         self.encoder = timm.create_model(encoder, features_only=True)

@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
 from fastcore.basics import patch
-from torchvision.transforms.v2.functional import jpeg
 
 from .bins import hint_planes
 from .images import BadInput
@@ -98,6 +97,8 @@ def fade(L, ab=None):
 
 def jpeg_artifacts(L, ab=None):
     "Blocks and rings of a JPEG that was saved too small."
+    from torchvision.transforms.v2.functional import jpeg  # here, because it takes more than a second
+
     pixels = ((L + 1) * 127.5).round().clip(0, 255).to(torch.uint8).cpu()
     return torch.stack([jpeg(p, random.randint(15, 60)) for p in pixels]).to(L) / 127.5 - 1
 

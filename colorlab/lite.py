@@ -12,7 +12,6 @@ import random
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 import torch.nn.functional as F
 from fastai.callback.core import Callback
@@ -62,11 +61,12 @@ class Lite(nn.Module):
         rms: float = 0.0,  # share of the photos' root mean squares in the direct answer's loss, 0..1
         drop: float = 0.0,  # in training, how often the encoder's deepest blocks are left out; the first never are
     ):
+        import timm
+
         super().__init__()
         if (ni, no) != (1, 2):
             raise BadInput(f'Lite predicts ab from L: give the space lab (it was built for {ni} and {no} channels)')
-        self.bin_weight, self.balance = bin_weight, balance
-        self.beta, self.rms = beta, rms
+        self.bin_weight, self.balance, self.beta, self.rms = bin_weight, balance, beta, rms
         self.encoder = timm.create_model(encoder, features_only=True, out_indices=(1, 2, 3, 4), drop_path_rate=drop)
         skips = self.encoder.feature_info.channels()[::-1]
         self.ups = nn.ModuleList(conv_block(a + skip + 3, b) for a, skip, b in zip((0, *widths), skips, widths))
@@ -259,6 +259,8 @@ class PerceptualLoss(Callback):
 
     def before_fit(self):
         "Load EfficientNet-Lite0, up to 1/16 of the size."
+        import timm
+
         with torch.random.fork_rng(devices=[]):  # a resumed run draws the same numbers
             net = timm.create_model('tf_efficientnet_lite0', features_only=True, out_indices=(1, 2, 3))
         fill_lite0(net)

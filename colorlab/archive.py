@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from .backends import onnx_backend
 from .colorize import color_one, ends_all, failure_line, provenance_fields
 from .colorizer import Colorizer, colorizer_from_backend
-from .formats import MAX_PIXELS, decoder_message
+from .formats import MAX_PIXELS, error_text
 from .images import BadInput, atomic_write, cpu_count, remove_abandoned
 from .jobs import show_progress
 from colorlab.stores import (
@@ -244,7 +244,7 @@ def ray_session(
             ray.init(log_to_driver=False, logging_level='ERROR', **how)
         except Exception as e:  # Ray raises almost anything
             why = f'{address}: no cluster of Ray answers there' if address else 'Ray did not start on this machine'
-            raise BadInput(f'{why} ({" ".join(str(e).split())[:200]})') from e
+            raise BadInput(f'{why} ({error_text(e)[:200]})') from e
         yield
     finally:
         ray.shutdown()
@@ -291,7 +291,7 @@ def kind_of(url: str) -> str | None:  # file, directory, or None if there is non
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
-        raise BadInput(f'{url}: cannot be opened ({decoder_message(e)})') from e
+        raise BadInput(f'{url}: cannot be opened ({error_text(e)})') from e
 
 
 def check_archive(source: str, out: str) -> bool:  # whether it is a list

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .images import BadInput, assets_folder, printable
+from .images import BadInput, assets_folder, error_text, printable
 from .lab import SPACES
 
 # %% ../nbs/extras/67_backends.ipynb #1c2dcf57
@@ -261,7 +261,7 @@ def onnx_backend(
         try:
             outputs = session.run(None, {'x': x}, how)
         except Exception as e:  # as above
-            raise BadInput(f'{name}: cannot be run ({" ".join(str(e).split())[:200]})') from e
+            raise BadInput(f'{name}: cannot be run ({error_text(e)[:200]})') from e
         finally:
             clock.cancel()
         return check_outputs(outputs, name)

@@ -21,7 +21,7 @@ from PIL import Image
 from .cache import map_threads
 from .datasets import check_inside
 from .formats import MAX_PIXELS
-from .images import BadInput, atomic_write, open_small, photo_files, sample_folder
+from .images import BadInput, atomic_write, error_text, open_small, photo_files, sample_folder
 from .lab import rgb_to_lab
 from .looking import find_listing, look_at_file, look_at_files
 from .splits import check_weights, join_groups, look_at_enough, photos_needed, split_groups, split_table
@@ -125,7 +125,7 @@ class Manifest:
         try:
             table = pd.read_csv(path, dtype=dict(file=str, group=str, split=str), keep_default_na=False)
         except (OSError, ValueError) as e:
-            raise BadInput(f'{path}: cannot be read as a manifest ({" ".join(str(e).split())})') from e
+            raise BadInput(f'{path}: cannot be read as a manifest ({error_text(e)})') from e
         if not MANIFEST_COLUMNS <= set(table):
             raise BadInput(f'{path}: is no manifest, or a column of it is missing')
         check_inside(folder, table.file, links=False)

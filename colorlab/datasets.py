@@ -24,6 +24,7 @@ import pandas as pd
 from colorlab.images import (
     PHOTO_SUFFIXES,
     BadInput,
+    error_text,
     list_photos,
     old_photos_folder,
     photo_files,
@@ -46,8 +47,7 @@ def read_listing(
     except FileNotFoundError:
         raise BadInput(f'{path}: there is no such listing') from None
     except (ValueError, pd.errors.ParserError) as e:
-        reason = ' '.join(str(e).split())
-        raise BadInput(f'{path}: is not a readable CSV table ({reason})') from e
+        raise BadInput(f'{path}: is not a readable CSV table ({error_text(e)})') from e
     if 'file' in listing and listing.file.isna().any():
         raise BadInput(f'{path}: its line {listing.file.isna().argmax() + 2} names no file')
     known = [column for column in LISTING_COLUMNS if column in listing]

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['UNSAFE', 'DISTRIBUTION', 'EXTRAS', 'PHOTO_FORMATS', 'EXIF_ORIENTATION', 'MAX_PIXELS', 'MAX_SCANS',
-           'JPEG_MARKER', 'printable', 'BadInput', 'install_command', 'missing_package', 'decoder_message',
-           'image_errors', 'check_regular', 'read_bytes', 'PhotoReader', 'register_heic', 'identify_image',
-           'check_pixels', 'count_scans', 'check_scans']
+           'JPEG_MARKER', 'printable', 'BadInput', 'install_command', 'missing_package', 'error_text', 'image_errors',
+           'check_regular', 'read_bytes', 'PhotoReader', 'register_heic', 'identify_image', 'check_pixels',
+           'count_scans', 'check_scans']
 
 # %% ../nbs/foundations/20_formats.ipynb #c4ffca66
 import io
@@ -79,10 +79,10 @@ def missing_package(
     return BadInput(f'this needs {package}, which the base install leaves out: {install_command(extra)}')
 
 # %% ../nbs/foundations/20_formats.ipynb #f83a405f
-def decoder_message(
-    error: Exception,  # of a decoder, or of a disk
+def error_text(
+    error: Exception,
 ) -> str:  # one line
-    "What went wrong while a picture was read or written."
+    "What an error of somebody else's code says."
     why = getattr(error, 'strerror', None) or str(error)  # of a disk, without the path
     return ' '.join(why.split()) or type(error).__name__
 
@@ -101,7 +101,7 @@ def image_errors(
     except IsADirectoryError:
         raise BadInput(f'{name}: is a folder, not a photo') from None
     except Exception as e:  # decoders raise almost anything on a damaged file
-        raise BadInput(f'{name}: cannot be read ({decoder_message(e)})') from e
+        raise BadInput(f'{name}: cannot be read ({error_text(e)})') from e
 
 # %% ../nbs/foundations/20_formats.ipynb #45fa444e
 def check_regular(path):

@@ -34,7 +34,7 @@ from PIL import Image, ImageOps
 from .decoding import decode, decode_image, to_uint8
 from .formats import EXIF_ORIENTATION as EXIF_ORIENTATION
 from .formats import MAX_PIXELS, BadInput, PhotoReader, check_pixels, identify_image, image_errors
-from .formats import decoder_message as decoder_message
+from .formats import error_text as error_text
 from .formats import printable as printable
 from .shards import photo_bytes
 

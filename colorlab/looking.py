@@ -20,7 +20,7 @@ from PIL import Image
 from .cache import RecordStore, map_threads
 from .datasets import check_inside, find_dataset, read_listing
 from .formats import MAX_PIXELS, identify_image, image_errors, printable
-from .images import BadInput, decoder_message, open_small, photo_files
+from .images import BadInput, error_text, open_small, photo_files
 from .shards import photo_bytes
 
 # %% ../nbs/foundations/32_looking.ipynb #6d6ed16b
@@ -54,7 +54,7 @@ def look_at_file(
         with image_errors(file), turn(data):
             img, (width, height) = open_small(io.BytesIO(data), 96, name=file, max_pixels=max_pixels)
     except BadInput as e:
-        return row | dict(verdict=f'broken: {decoder_message(e.__cause__ or e)}'), None
+        return row | dict(verdict=f'broken: {error_text(e.__cause__ or e)}'), None
     return row | dict(width=width, height=height), img
 
 # %% ../nbs/foundations/32_looking.ipynb #c4665f83

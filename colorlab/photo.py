@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from .decoding import SRGB, Picture, decode, png_chunk
-from .formats import MAX_PIXELS, BadInput, decoder_message, image_errors, read_bytes
+from .formats import MAX_PIXELS, BadInput, error_text, image_errors, read_bytes
 from .images import atomic_write
 from .metadata import WITH_METADATA, add_provenance, read_metadata, read_xmp, renew_metadata, xmp_provenance
 
@@ -157,7 +157,7 @@ def write_errors(
     except Exception as e:
         if isinstance(e, OSError) and e.errno in DISK_ERRORS:
             raise
-        raise BadInput(f'{path}: cannot be written ({decoder_message(e)})') from e
+        raise BadInput(f'{path}: cannot be written ({error_text(e)})') from e
 
 # %% ../nbs/extras/66_photo.ipynb #2f0615cf
 def encode_marked(

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from filelock import FileLock, Timeout
 
 from .data import Manifest
-from .images import BadInput, atomic_write, remove_abandoned
+from .images import BadInput, atomic_write, error_text, remove_abandoned
 from .lab import SPACES
 from .model_files import MAX_SIZE, RENAMED
 
@@ -248,7 +248,7 @@ def read_table(path, **options) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, **options)
     except (OSError, ValueError) as e:
-        raise BadInput(f'{path}: cannot be read ({" ".join(str(e).split())}); bring back a copy') from e
+        raise BadInput(f'{path}: cannot be read ({error_text(e)}); bring back a copy') from e
     if 'psnr' not in table:
         raise BadInput(f'{path}: holds no scores of a run; bring back a copy')
     return table

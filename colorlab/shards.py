@@ -24,7 +24,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 from zlib import crc32
 
-from .formats import BadInput, decoder_message, missing_package, printable, read_bytes
+from .formats import BadInput, error_text, missing_package, printable, read_bytes
 
 # %% ../nbs/foundations/219_shards.ipynb #585b9011
 ADDRESS = re.compile(r'([a-z][a-z0-9+]+):/+(?=.)')  # how it begins; of its two slashes `Path` keeps one
@@ -101,7 +101,7 @@ def open_store(
 
         store, path = fsspec.core.url_to_fs(str(url))
     except (ImportError, ValueError, OSError) as e:
-        why = BadInput(f'{url}: cannot be opened ({" ".join(str(e).split())[:200]})')
+        why = BadInput(f'{url}: cannot be opened ({error_text(e)[:200]})')
         raise (missing_package(e) if isinstance(e, ModuleNotFoundError) else None) or why from e
     return store, path.rstrip('/') or '/'
 
@@ -128,7 +128,7 @@ def shard_errors(
     except FileNotFoundError:
         raise BadInput(f'{shard}: there is no such shard; bring it back, or name other photos') from None
     except OSError as e:
-        raise BadInput(f'{shard}: cannot be read ({decoder_message(e)})') from e
+        raise BadInput(f'{shard}: cannot be read ({error_text(e)})') from e
 
 # %% ../nbs/foundations/219_shards.ipynb #5a4d17e4
 @lru_cache(1000)
@@ -217,7 +217,7 @@ def list_members(
                 raise tarfile.ReadError('a damaged header')
     except (tarfile.TarError, ValueError, EOFError) as e:
         kept = f'after {len(spans)} files, the rest is left out' if spans else 'or is compressed: unpack it'
-        refused[''] = f'is no whole tar file ({decoder_message(e)}), {kept}'
+        refused[''] = f'is no whole tar file ({error_text(e)}), {kept}'
     return ShardIndex(spans, refused)
 
 # %% ../nbs/foundations/219_shards.ipynb #ec0a2c5d

@@ -22,9 +22,12 @@ if not find_spec('ray'):  # importing it takes two seconds
 import pandas as pd  # noqa: E402
 
 from colorlab.archive import ArchiveWorker, color_archive  # noqa: E402
+from colorlab.cnn import CNN  # noqa: E402
 from colorlab.colorize import color_files  # noqa: E402
 from colorlab.colorizer import Colorizer  # noqa: E402
+from colorlab.export import export_onnx  # noqa: E402
 from colorlab.images import BadInput  # noqa: E402
+from colorlab.model_files import save_model  # noqa: E402
 from colorlab.stores import open_store, write_whole  # noqa: E402
 
 N_PHOTOS, N_IN_BUCKET = 56, 100
@@ -89,13 +92,13 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob('*.jpg')}
 
 
-def plain(box, out):
+def plain(box, out, model='lite'):
     "What `colorize` makes of every sixth photo of a folder."
     few = out.with_name('few')
     for file in sorted(box.rglob('*.jpg'))[::6]:
         (few / file.relative_to(box)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, few / file.relative_to(box))
-    color_files(Colorizer.from_pretrained('lite'), [few], out, progress=False)
+    color_files(Colorizer.from_pretrained(model), [few], out, progress=False)
     return contents(out)
 
 
@@ -132,6 +135,15 @@ def test_kills_lose_nothing_and_the_bytes_are_those_of_colorize(cluster, tmp_pat
     assert not list(out.rglob('.*.part')) and not (out / '.archive' / 'notes').exists()
 
 
+@pytest.fixture(scope='module')
+def narrow(tmp_path_factory):
+    "A small untrained network: what is tried with it is the way of the photos, not their colors."
+    folder = tmp_path_factory.mktemp('narrow')
+    save_model(CNN(nf=4), folder / 'cnn.safetensors', 'colorlab.cnn:CNN', dict(nf=4), 'lab', 48)
+    export_onnx(folder / 'cnn.safetensors', folder / 'cnn.onnx')
+    return folder / 'cnn.onnx'
+
+
 @pytest.fixture(scope='module', params=['s3', 'gs'])
 def bucket(request, endpoints, tmp_path_factory):
     "The address of an empty bucket, on a server of our own."
@@ -157,15 +169,16 @@ def bucket(request, endpoints, tmp_path_factory):
     server.wait()
 
 
-def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, tmp_path):
+def test_a_bucket_in_which_one_file_of_a_hundred_is_broken(cluster, bucket, narrow, tmp_path):
     box = fill(tmp_path / 'in', N_IN_BUCKET)
     for name, data in contents(box).items():
         write_whole(*open_store(f'{bucket}/photos/{name}'), data)
     args = 'archive', f'{bucket}/photos', '--out', f'{bucket}/colored', '--address', cluster, '--workers', 2
+    args += '--model', narrow
     done = Running(*args).end()
     assert done.returncode == 1 and f'{N_IN_BUCKET - 1} photos colored' in done.stdout, done.stdout + done.stderr
     store, folder = open_store(f'{bucket}/colored')
-    for name, data in plain(box, tmp_path / 'plain').items():
+    for name, data in plain(box, tmp_path / 'plain', narrow).items():
         assert store.cat_file(f'{folder}/{name}') == data
     store.rm_file(f'{folder}/box 1/001.jpg')
     done = Running(*args).end()

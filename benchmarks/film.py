@@ -1,6 +1,7 @@
 """Films: how steady the colors are, and how fast a film of 720p is colored.
 
 python benchmarks/film.py [CLIP...]    flicker of moving clips made from unseen photos, and of real clips in color
+python benchmarks/film.py parts [CLIP...]    the same before encoding, for other shares of earlier frames
 python benchmarks/film.py speed        frames a second at 1280×720, on the clock and of the processor
 
 Flicker: the mean distance in ab between a place and the same place one frame earlier, along the optical flow (TV-L1,
@@ -17,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import colorlab.film
 from colorlab.colorizer import Colorizer
 from colorlab.data import make_manifest
-from colorlab.film import color_film
+from colorlab.film import color_film, color_frames, key_frames
 from colorlab.film_files import Film, film_facts, frame_array, open_film, read_frames, scan_film, write_piece
 from colorlab.flicker import clip_motion, flicker, pan_photo
 from colorlab.images import open_photo, sample_folder
@@ -95,6 +97,33 @@ def steadiness(paths: list):
             print(f'| {name} | {what} | {row}', flush=True)
 
 
+SHARES = (0, 0), (0.8, 0), (0.6, 0.8), (0.8, 0.8)  # of the key before in a key; of the frame before in any frame
+
+
+def parts(paths: list):
+    "A table of flicker and color error, before encoding, for several shares of earlier frames."
+    lite, folder = Colorizer.from_pretrained('lite'), Path(tempfile.mkdtemp())
+    print('| clip | of key | of frame | flicker, times the truth | ab-RMSE |\n|---|---|---|---|---|')
+    for name, true, gray in clips(paths):
+        small = model_size(true[0].size, lite.size)
+        size = small[0] // 2, small[1] // 2
+        truth = [rgb_to_lab(np.asarray(f.resize(size, Image.BOX)).transpose(2, 0, 1))[1:] for f in true]
+        motion = clip_motion([np.asarray(f.convert('L').resize(size, Image.BOX)) for f in true])
+        source = written(gray, folder / f'{name}.nut')
+        film = scan_film(source, progress=False)
+        for of_key, of_frame in SHARES:
+            colorlab.film.KEEP_OF_KEY, colorlab.film.KEEP_OF_FRAME = of_key, of_frame
+            with open_film(source) as (container, stream):
+                frames = read_frames(container, stream, [])
+                colors = color_frames(
+                    frames, film, key_frames(film), small, lambda i, pixels: lite.predict_ab(Image.fromarray(pixels))
+                )
+                ab = [np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in f[2]]) for f in colors]
+            times = flicker(ab, motion).mean() / flicker(truth, motion).mean()
+            rmse = np.sqrt(np.mean(np.square(np.subtract(ab, truth))))
+            print(f'| {name} | {of_key} | {of_frame} | {times:.2f} | {rmse:.2f} |', flush=True)
+
+
 def speed(n: int = 96):
     "Frames a second at 720p, the whole of `color_film`."
     lite, folder = Colorizer.from_pretrained('lite'), Path(tempfile.mkdtemp())
@@ -113,4 +142,9 @@ def speed(n: int = 96):
 
 
 if __name__ == '__main__':
-    speed() if sys.argv[1:] == ['speed'] else steadiness(sys.argv[1:])
+    if sys.argv[1:] == ['speed']:
+        speed()
+    elif sys.argv[1:2] == ['parts']:
+        parts(sys.argv[2:])
+    else:
+        steadiness(sys.argv[1:])

@@ -65,7 +65,7 @@ def arrow_store(
     return GoogleStore(files) if files.type_name == 'gcs' else ArrowFSWrapper(files)
 
 # %% ../nbs/foundations/219_shards.ipynb #9f8d333b
-OTHER_SERVERS = dict(s3=['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'], gs=['STORAGE_EMULATOR_HOST'])  # http://HOST:PORT
+OTHER_SERVERS = dict(s3=['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'], gs=['STORAGE_EMULATOR_HOST'])  # [http://]HOST:PORT
 
 
 @cache
@@ -76,7 +76,8 @@ def bucket_store(
     "Arrow's client of a bucket, as fsspec has it."
     from pyarrow.fs import FileSystem
 
-    server = urlsplit(next(filter(None, map(os.environ.get, OTHER_SERVERS[scheme])), ''))
+    server = next(filter(None, map(os.environ.get, OTHER_SERVERS[scheme])), '')
+    server = urlsplit(server if '//' in server else f'http://{server}')
     options = dict(scheme=server.scheme, endpoint_override=server.netloc) if server.netloc else {}
     if scheme == 's3':
         options['allow_delayed_open'] = 'true'  # a small file is one request, and not an upload in parts

@@ -49,7 +49,8 @@ def endpoints():
     found = {scheme: f'http://127.0.0.1:{free_port()}' for scheme in SERVERS}
     account = dict(AWS_ACCESS_KEY_ID='x', AWS_SECRET_ACCESS_KEY='x', AWS_EC2_METADATA_DISABLED='true')
     account |= dict(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))  # of the cluster of these tests
-    account |= dict(AWS_ENDPOINT_URL=found['s3'], AWS_DEFAULT_REGION='us-east-1', STORAGE_EMULATOR_HOST=found['gs'])
+    account |= dict(AWS_DEFAULT_REGION='us-east-1', STORAGE_EMULATOR_HOST=found['gs'])
+    account['AWS_ENDPOINT_URL'] = found['s3'].removeprefix('http://')  # as some write it
     with pytest.MonkeyPatch.context() as patch:
         for name, value in account.items():
             patch.setenv(name, value)

@@ -13,7 +13,7 @@ __all__ = ['LINEAR_PARTS', 'LINEAR_MIN', 'LINEAR_MAX', 'PIXELS_PER_CHUNK', 'BYTE
 # %% ../nbs/extras/68_inputs.ipynb #6345e86f
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -241,6 +241,7 @@ def lab_to_linear_in_gamut(
     return linear
 
 # %% ../nbs/extras/68_inputs.ipynb #cbba137b
+@lru_cache(16)
 def resize_matrix(
     n: int,  # rows of the small picture
     rows: int,  # of the large one

@@ -420,7 +420,8 @@ def color_film(
     if not force and earlier_result(dest, read_film_mark) == mark:
         return FilmResult(dest, 0, 0, [f'{dest}: is there already (`force` does it again)'], [])
     state = source.stat()
-    job = dict(source=[source.name, state.st_size, state.st_mtime_ns], mark=mark)
+    shares = [KEEP_OF_KEY, KEEP_OF_FRAME]  # pieces that were mixed otherwise would not fit
+    job = dict(source=[source.name, state.st_size, state.st_mtime_ns], mark=mark, shares=shares)
     work = dest.with_name(f'{dest.name}.parts')
     with work_folder(work):
         film = plan_work(source, work, job, max_pixels=max_pixels, progress=progress)

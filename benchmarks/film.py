@@ -75,6 +75,11 @@ def read_ab(path: Path, size: tuple) -> list:
     return [rgb_to_lab(np.asarray(f.resize(size, Image.BOX)).transpose(2, 0, 1))[1:] for f in frames]
 
 
+def true_motion(true: list, size: tuple) -> list:
+    "What moves in a clip in color, at a size."
+    return clip_motion([np.asarray(f.convert('L').resize(size, Image.BOX)) for f in true])
+
+
 def steadiness(paths: list):
     "A table of flicker, color error and chroma."
     lite, folder = Colorizer.from_pretrained('lite'), Path(tempfile.mkdtemp())
@@ -87,7 +92,7 @@ def steadiness(paths: list):
         films = {'truth': written(true, folder / f'{name} true.nut'), 'each frame alone': alone}
         films['steady'] = folder / f'{name}.mkv'
         colors = {what: read_ab(path, size) for what, path in films.items()}
-        motion = clip_motion([np.asarray(f.convert('L').resize(size, Image.BOX)) for f in true])
+        motion = true_motion(true, size)
         base = flicker(colors['truth'], motion).mean()
         for what, ab in colors.items():
             steps = flicker(ab, motion)
@@ -108,17 +113,17 @@ def parts(paths: list):
         small = model_size(true[0].size, lite.size)
         size = small[0] // 2, small[1] // 2
         truth = [rgb_to_lab(np.asarray(f.resize(size, Image.BOX)).transpose(2, 0, 1))[1:] for f in true]
-        motion = clip_motion([np.asarray(f.convert('L').resize(size, Image.BOX)) for f in true])
+        motion = true_motion(true, size)
         source = written(gray, folder / f'{name}.nut')
         film = scan_film(source, progress=False)
+        with open_film(source) as (container, stream):
+            frames = [*read_frames(container, stream, [])]
+        keys = key_frames(film)
+        predicted = {i: lite.predict_ab(Image.fromarray(frame_array(frames[i][1], film.size))) for i in keys}
         for of_key, of_frame in SHARES:
             colorlab.film.KEEP_OF_KEY, colorlab.film.KEEP_OF_FRAME = of_key, of_frame
-            with open_film(source) as (container, stream):
-                frames = read_frames(container, stream, [])
-                colors = color_frames(
-                    frames, film, key_frames(film), small, lambda i, pixels: lite.predict_ab(Image.fromarray(pixels))
-                )
-                ab = [np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in f[2]]) for f in colors]
+            colors = color_frames(frames, film, keys, small, lambda i, _: predicted[i])
+            ab = [np.stack([np.asarray(Image.fromarray(c).resize(size, Image.BOX)) for c in f[2]]) for f in colors]
             times = flicker(ab, motion).mean() / flicker(truth, motion).mean()
             rmse = np.sqrt(np.mean(np.square(np.subtract(ab, truth))))
             print(f'| {name} | {of_key} | {of_frame} | {times:.2f} | {rmse:.2f} |', flush=True)

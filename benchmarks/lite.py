@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.utils import make_grid
 
 from colorlab import Colorizer, evaluate
 from colorlab.augment import AGING_MIXES, AGING_STEPS, fade
 from colorlab.data import make_manifest
 from colorlab.demo import machine_name
-from colorlab.images import img_to_rgb, old_photos_folder, open_photo, rgb_to_img, show_strip
+from colorlab.images import img_to_rgb, old_photos_folder, open_photo, picture_grid, rgb_to_img, show_strip
 from colorlab.inputs import TTAView
 from colorlab.lab import AB_MAX, LAB, rgb_to_lab
 from colorlab.loaders import photo_loaders
@@ -51,9 +50,9 @@ def picture(colorizer, folder, files):
         truth = open_photo(folder / f).resize((SIDE * 2, SIDE * 2), Image.LANCZOS)
         triples.append([to_tensor(img) for img in (truth.convert('L'), colorizer(truth), truth)])
     triples.sort(key=lambda t: ab_rmse(t[1][None], t[2][None]).item())
-    rows = [t[kind] for part in (triples[:10], triples[10:]) for kind in range(3) for t in part]
-    small = [to_tensor(rgb_to_img(r).resize((SIDE, SIDE), Image.LANCZOS)) for r in rows]
-    return rgb_to_img(make_grid(small, nrow=10, padding=3, pad_value=1.0))
+    rows = [[t[kind] for t in part] for part in (triples[:10], triples[10:]) for kind in range(3)]
+    small = [[rgb_to_img(rgb).resize((SIDE, SIDE), Image.LANCZOS) for rgb in row] for row in rows]
+    return picture_grid(*small, padding=3)
 
 
 def measure(photos='sample', out='lite'):

@@ -121,6 +121,15 @@ def test_lines_of_code_are_short_on_average():
     assert sum(map(len, lines)) / len(lines) <= 48
 
 
+def test_no_cell_shows_its_picture_twice():
+    "`show_strip` returns the figure that it draws; as the last line of a cell it wants a semicolon."
+    for path in all_notebooks:
+        for cell in cells(path, 'code'):
+            statements = [line for line in cell.splitlines() if line[:1].isalpha()]
+            shown_last = bool(statements) and statements[-1].startswith('show_strip(')
+            assert not shown_last or cell.endswith(';'), f'{path.name}: {statements[-1]}'
+
+
 @pytest.mark.parametrize('path', lessons, ids=names)
 def test_exported_cells_are_short_or_say_why_not(path):
     for cell in cells(path, 'code'):

@@ -65,7 +65,7 @@ def arrow_store(
     return GoogleStore(files) if files.type_name == 'gcs' else ArrowFSWrapper(files)
 
 # %% ../nbs/foundations/219_shards.ipynb #9f8d333b
-OTHER_SERVERS = dict(s3=['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'], gs=['STORAGE_EMULATOR_HOST'])  # [http://]HOST:PORT
+OTHER_SERVERS = dict(s3=['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'], gs=['STORAGE_EMULATOR_HOST'])  # HOST:PORT
 
 
 @cache

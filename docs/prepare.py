@@ -50,9 +50,9 @@ def page(
     return '/'.join([PARTS[first][0], *more, name])
 
 
-def blob(path: Path) -> str:
-    "The address of a file in the repository."
-    return f'{cfg["git_url"]}/blob/{cfg["branch"]}/{path.relative_to(root).as_posix()}'
+def blob(path: Path, version: str = cfg['branch']) -> str:
+    "The address of a file in the repository, of today or of a release."
+    return f'{cfg["git_url"]}/blob/{version}/{path.relative_to(root).as_posix()}'
 
 
 def target(
@@ -127,11 +127,12 @@ def badges(
     module: str | None = None,  # that it exports
 ) -> str:
     "The line of links below the title of a notebook."
-    colab = blob(path).replace('https://github.com', 'https://colab.research.google.com/github', 1)
+    released = blob(path, cfg['release'])  # what its install cell asks for
+    colab = released.replace('https://github.com', 'https://colab.research.google.com/github', 1)
     links = [
         f'[Open in Colab]({colab}){{.badge .colab}}',
-        f'[Open in Kaggle](https://kaggle.com/kernels/welcome?src={blob(path)}){{.badge .kaggle}}',
-        f'[Notebook]({blob(path)}){{.badge}}',
+        f'[Open in Kaggle](https://kaggle.com/kernels/welcome?src={released}){{.badge .kaggle}}',
+        f'[Notebook]({released}){{.badge}}',
     ]
     if module:
         links.append(f'[Reference](/api/{package.name}/{module}/index.rst){{.badge}}')

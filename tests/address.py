@@ -1,7 +1,7 @@
-"""Write the repository's address and the name for pip wherever they stand, as settings.ini has them: `make address`.
+"""Write address, release and name for pip wherever they stand, as settings.ini has them: `make address`.
 
-Notebooks, their list, README, CITATION.cff and pyproject.toml name them. Final notebooks also get their install cell
-of `platforms`.
+Notebooks, their list, README, CITATION.cff and pyproject.toml name them. Install cells ask for the release, with
+`nbs/constraints.txt`, which is written here, too; final notebooks get their whole install cell from `platforms`.
 """
 
 import json
@@ -11,6 +11,9 @@ from pathlib import Path
 
 root = Path(__file__).parents[1]
 NAME = r'[\w.-]+/[\w.-]+?'  # user/repo
+# Colab and Kaggle bring these, chosen to fit each other and their GPUs: pip leaves them as they are
+BROUGHT = 'numpy scipy pandas pillow matplotlib torch torchvision scikit-image opencv-python-headless pyarrow fsspec'
+BROUGHT += ' huggingface-hub safetensors tensorboard jinja2 filelock tqdm typer platformdirs threadpoolctl'
 
 
 def settings():
@@ -30,6 +33,9 @@ def with_address(text: str, cfg=None) -> str:
     ):
         text = re.sub(pip_name, cfg['name'], text, flags=re.M)
     text = re.sub(rf'git\+https://github\.com/{NAME}(?=\\?["\'])', f'git+{cfg["git_url"]}', text)
+    text = re.sub(rf'git\+https://github\.com/{NAME}@[\w.-]+', f'git+{cfg["git_url"]}@{cfg["release"]}', text)
+    raw = rf'(?<=https://raw\.githubusercontent\.com/){NAME}/[\w.-]+(?=/nbs/constraints\.txt)'
+    text = re.sub(raw, f'{cfg["user"]}/{cfg["repo"]}/{cfg["release"]}', text)
     text = re.sub(
         rf'((?:^Repository = |^repository-code: )"https://github\.com/){NAME}(?=")',
         f'\\g<1>{cfg["user"]}/{cfg["repo"]}',
@@ -39,7 +45,23 @@ def with_address(text: str, cfg=None) -> str:
     site = f'https://{cfg["user"]}.github.io/{cfg["repo"]}'
     text = re.sub(r'https://[\w-]+\.github\.io/[\w.-]+(?=/page/)', site, text)
     badge = rf'(?<=colab\.research\.google\.com/github/){NAME}/blob/[\w.-]+(?=/)'
-    return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["branch"]}', text)
+    return re.sub(badge, f'{cfg["user"]}/{cfg["repo"]}/blob/{cfg["release"]}', text)
+
+
+def short_name(requirement: str) -> str:
+    "The name of a package in a requirement, as pip compares names."
+    return re.match(r'[\w.-]+', requirement)[0].lower().replace('_', '-')
+
+
+def constraints() -> str:
+    "Versions for install cells: what colorlab asks for and the machines of notebooks do not bring."
+    cfg = settings()
+    requirements = ' '.join(cfg[key] for key in ('requirements', 'all_requirements', 'teaching_requirements'))
+    asked = {short_name(requirement) for requirement in requirements.split()} - {*BROUGHT.split()}
+    lines = (root / 'constraints.txt').read_text().splitlines()
+    chosen = [line for line in lines if not line.startswith('#') and short_name(line) in asked]
+    about = '# Install cells take these versions; Colab and Kaggle bring the others. `make address` writes this file.'
+    return '\n'.join([about, *chosen]) + '\n'
 
 
 def install_cell() -> str:
@@ -63,11 +85,13 @@ def with_install_cell(notebook: dict) -> dict:
 def files() -> list:
     "Everything that names the address."
     pages = root / 'README.md', root / 'CITATION.cff', root / 'nbs' / 'notebooks.md', root / 'pyproject.toml'
-    return [*pages, *sorted((root / 'nbs').rglob('[0-9]*.ipynb'))]
+    return [*pages, root / 'nbs' / 'constraints.txt', *sorted((root / 'nbs').rglob('[0-9]*.ipynb'))]
 
 
 def updated(path: Path) -> str:
     "What a file should hold."
+    if path.name == 'constraints.txt':
+        return constraints()
     text = path.read_text()
     if path.parent.name == 'train':
         notebook = with_install_cell(json.loads(text))

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 root = Path(__file__).parents[1]
 sys.path.insert(0, str(root / 'benchmarks'))
@@ -86,8 +87,7 @@ def test_imports_run_in_no_circle():
 def test_no_room_imports_from_a_later_one(path):
     allowed = {module_of(p) for p in course + foundations + (extras if path in extras else [])}
     for cell in cells(path, 'code'):
-        lines = ['' if line.lstrip().startswith(('!', '%')) else line for line in cell.splitlines()]
-        for module, _ in own_imports('\n'.join(lines)):
+        for module, _ in own_imports(TransformerManager().transform_cell(cell)):
             assert module in allowed, f'{path.name} imports {module}, which is of a later room'
 
 
@@ -153,7 +153,7 @@ def test_notebook_installs_from_the_repository_and_is_small(path):
     if path not in final:  # those have a longer cell, see test_install_cell.py
         installs = [c for c in cells(path, 'code') if '!pip install' in c]
         assert len(installs) == 1 and installs[0].startswith('#| eval: false')
-        assert f'git+{cfg["git_url"]}"' in installs[0]
+        assert f'git+{cfg["git_url"]}@{cfg["release"]}" \\\n  -c https://' in installs[0]
     assert path.stat().st_size < 400_000, 'smaller or fewer pictures'
     outputs = [o for c in json.loads(path.read_text())['cells'] for o in c.get('outputs', [])]
     assert not any(o['output_type'] == 'error' for o in outputs)
@@ -161,14 +161,14 @@ def test_notebook_installs_from_the_repository_and_is_small(path):
 
 def test_every_notebook_is_listed_with_a_badge():
     listed = (root / 'nbs' / 'notebooks.md').read_text()
-    user, repo, branch = cfg['user'], cfg['repo'], cfg['branch']
+    user, repo, release = cfg['user'], cfg['repo'], cfg['release']
     assert cfg['git_url'] == f'https://github.com/{user}/{repo}'
     for path in all_notebooks:
         where = path.relative_to(root / 'nbs').as_posix()
         title = cells(path, 'markdown')[0].splitlines()[0].removeprefix('# ')
         assert f'[{title}]({where})' in listed, f'nbs/notebooks.md: the title of {where} is {title}'
     assert set(re.findall(r'colab\.research\.google\.com/github/\S+?\.ipynb', listed)) == {
-        f'colab.research.google.com/github/{user}/{repo}/blob/{branch}/{p.relative_to(root).as_posix()}'
+        f'colab.research.google.com/github/{user}/{repo}/blob/{release}/{p.relative_to(root).as_posix()}'
         for p in all_notebooks
     }
 

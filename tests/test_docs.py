@@ -51,10 +51,10 @@ def test_no_page_shows_a_directive_and_outputs_stay():
 @pytest.mark.parametrize('path', notebooks, ids=lambda p: p.stem)
 def test_badges_open_this_notebook(path):
     where = path.relative_to(root).as_posix()
-    user, repo, branch = (prepare.cfg[name] for name in ('user', 'repo', 'branch'))
+    user, repo, release = (prepare.cfg[name] for name in ('user', 'repo', 'release'))
     line = prepare.badges(path)
-    assert f'(https://colab.research.google.com/github/{user}/{repo}/blob/{branch}/{where})' in line
-    assert f'(https://kaggle.com/kernels/welcome?src=https://github.com/{user}/{repo}/blob/{branch}/{where})' in line
+    assert f'(https://colab.research.google.com/github/{user}/{repo}/blob/{release}/{where})' in line
+    assert f'(https://kaggle.com/kernels/welcome?src=https://github.com/{user}/{repo}/blob/{release}/{where})' in line
 
 
 @pytest.mark.parametrize(

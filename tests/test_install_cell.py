@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from address import files, install_cell, settings, updated, with_address
+from address import BROUGHT, files, install_cell, settings, short_name, updated, with_address
 from conftest import root
 from platforms.machine import Machine, here, unshare
 
@@ -31,7 +31,10 @@ def install(machine, **own):
 
 @needs_mounts
 def test_from_its_address_but_not_twice(machine):
-    assert install(machine) == (f'colorlab[eval] @ git+{settings()["git_url"]}', '', 0)
+    cfg = settings()
+    versions = f'https://raw.githubusercontent.com/{cfg["user"]}/{cfg["repo"]}/{cfg["release"]}/nbs/constraints.txt'
+    wanted = f'-c {versions} colorlab[eval] @ git+{cfg["git_url"]}@{cfg["release"]}'
+    assert install(machine) == (wanted, '', 0)
     machine.path('/asked').unlink()
     assert install(machine) == (None, '', 0)
 
@@ -77,12 +80,27 @@ def test_one_place_for_the_address():
     "Everything that names it is as `make address` writes it; another address would go everywhere."
     assert not [path.name for path in files() if updated(path) != path.read_text()]
     other = dict(
-        name='colorlab-fork', user='somebody', repo='fork', branch='dev', git_url='https://github.com/somebody/fork'
+        name='colorlab-fork', user='somebody', repo='fork', release='v9', git_url='https://github.com/somebody/fork'
     )
     for path in files():
+        if path.name == 'constraints.txt':
+            continue
         text = with_address(updated(path), other)
-        wanted = 'github.com/somebody/fork' if path.suffix != '.md' else 'github/somebody/fork/blob/dev/nbs/'
+        wanted = 'github.com/somebody/fork' if path.suffix != '.md' else 'github/somebody/fork/blob/v9/nbs/'
         assert wanted in text, path.name
         if 'pip install' in text or path.name == 'pyproject.toml':
             assert 'colorlab-fork' in text, path.name
+        if path.suffix == '.ipynb':
+            assert 'git+https://github.com/somebody/fork@v9' in text, path.name
+            assert 'https://raw.githubusercontent.com/somebody/fork/v9/nbs/constraints.txt' in text, path.name
         assert with_address(text) == updated(path)
+
+
+def test_versions_of_install_cells():
+    "What the tests pass with, except for what Colab and Kaggle bring: torch, NumPy and others stay theirs."
+    chosen, all_versions = (
+        {short_name(line): line for line in path.read_text().splitlines() if not line.startswith('#')}
+        for path in (root / 'nbs' / 'constraints.txt', root / 'constraints.txt')
+    )
+    assert {'fastai', 'timm', 'onnxruntime', 'simplejpeg'} < {*chosen} and not {*chosen} & {*BROUGHT.split()}
+    assert chosen == {name: all_versions[name] for name in chosen}

@@ -13,13 +13,15 @@ if not getattr(find_spec('colorlab'), 'origin', None):
     places += [place for deep in ('*/', '*/*/', '*/*/*/') for place in Path('/kaggle/input').glob(deep)]
     kinds = 'colorlab*.whl', 'colorlab*.zip', 'colorlab*/setup.py'
     found = [file.resolve() for kind in kinds for place in places for file in sorted(place.glob(kind))]
-    source = 'colorlab[eval] @ git+https://github.com/colorlab-course/colorlab'
+    source = 'colorlab[eval] @ git+https://github.com/colorlab-course/colorlab@v0.1.0'
+    versions = ['-c', 'https://raw.githubusercontent.com/colorlab-course/colorlab/v0.1.0/nbs/constraints.txt']
     if found:
         file = found[0]
         if file.name == 'setup.py':  # Kaggle unpacks a zip, into a folder that cannot be written
             file = copytree(file.parent, Path(mkdtemp()) / 'colorlab')
-        source = f'{file}[eval]'
-    pip = subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', source], capture_output=True, text=True)
+        source, versions = f'{file}[eval]', []
+    command = [sys.executable, '-m', 'pip', 'install', '-q', *versions, source]
+    pip = subprocess.run(command, capture_output=True, text=True)
     importlib.invalidate_caches()
     if not getattr(find_spec('colorlab'), 'origin', None):
         why = pip.stderr.strip().splitlines()[-1:] or ['no reason given']

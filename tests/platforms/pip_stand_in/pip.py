@@ -6,7 +6,7 @@ from pathlib import Path
 
 if __name__ == '__main__':
     source = sys.argv[-1]
-    Path('/asked').write_text(source)
+    Path('/asked').write_text(' '.join(sys.argv[sys.argv.index('-q') + 1 :]))
     if 'OFFLINE' in os.environ and 'https:' in source:
         sys.exit('WARNING: Retrying\nERROR: Could not resolve host: github.com')
     if not source.startswith('colorlab'):

@@ -261,8 +261,8 @@ def task_rows(
     import ray
 
     workers = workers or max(1, int(ray.cluster_resources().get('CPU', 1)))
-    places = [dict(file=[file], row=[row]) for file, n_tasks in enumerate(tasks) for row in range(n_tasks)]
-    plan = ray.data.from_arrow([*map(pa.table, places)])
+    places = [dict(file=file, row=row) for file, n_tasks in enumerate(tasks) for row in range(n_tasks)]
+    plan = ray.data.from_items(places, override_num_blocks=len(places))
     plan.context.enable_progress_bars = False
     how = dict(compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1, fn_constructor_kwargs=worker)
     rows = plan.map_batches(ArchiveWorker, batch_size=1, batch_format='pyarrow', **how)

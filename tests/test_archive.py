@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from importlib.util import find_spec
@@ -61,7 +62,8 @@ def endpoints():
 def cluster(endpoints, tmp_path_factory):
     "The address of a cluster of one machine; Ray starts once for all tests."
     port, folder = free_port(), tmp_path_factory.mktemp('ray')
-    env = dict(os.environ, RAY_USAGE_STATS_ENABLED='0', RAY_raylet_start_wait_time_s='300', RAY_TMPDIR='/tmp')
+    short = tempfile.mkdtemp(dir='/tmp')  # Ray's sockets lie below, whose names must be short
+    env = dict(os.environ, RAY_USAGE_STATS_ENABLED='0', RAY_raylet_start_wait_time_s='300', RAY_TMPDIR=short)
     env['RAY_worker_niceness'] = '0'  # at Ray's 15 they would get nothing while other tests run
     ray = [Path(sys.executable).with_name('ray'), 'start', '--head', '--block', f'--port={port}', '--num-cpus=2']
     ray += ['--include-dashboard=false', f'--object-store-memory={100 * 2**20}', '--disable-usage-stats']
@@ -74,6 +76,7 @@ def cluster(endpoints, tmp_path_factory):
     yield f'127.0.0.1:{port}'
     os.killpg(head.pid, signal.SIGKILL)  # asked to end, Ray takes half a minute
     head.wait()
+    shutil.rmtree(short, ignore_errors=True)
 
 
 def fill(folder, n):

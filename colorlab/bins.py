@@ -12,8 +12,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
+from .arrays import array_namespace
 from .lab import AB_MAX, rgb_to_lab
 
 # %% ../nbs/extras/61_bins.ipynb #f1a73987

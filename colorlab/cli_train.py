@@ -225,12 +225,12 @@ def train_command(
         from colorlab.recipes import catalog
 
         return say(catalog())
-    from colorlab.distributed import first_process_first
-
     if not out:
         raise BadInput('where to? give --out FOLDER')
     if not (data or resume):
         raise BadInput('which photos? give --data FOLDER, or --data sample')
+    from colorlab.distributed import first_process_first
+
     if train and train.is_integer():
         train = int(train)  # a count, not a share
     photos = dict(data=data, listing=listing, train=train, val=val, test=test, vflip=vflip, margin=margin)

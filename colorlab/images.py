@@ -28,7 +28,6 @@ from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from PIL import Image, ImageOps
 
 from .decoding import decode, decode_image, to_uint8
@@ -398,6 +397,8 @@ def write_page(
     **values,  # what the template asks for
 ) -> Path:  # the page
     "Fill one of the package's page templates, whole or not at all. Values are escaped."
+    from jinja2 import Environment, FileSystemLoader, select_autoescape  # here, because most commands write no page
+
     loader = FileSystemLoader(assets_folder())
     pages = Environment(loader=loader, autoescape=select_autoescape())
     with atomic_write(path) as part:

@@ -18,9 +18,8 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from .arrays import as_float, cube_root, from_table, pixels_at, with_pixels
+from .arrays import array_namespace, as_float, cube_root, from_table, pixels_at, with_pixels
 from .images import BadInput
 
 # %% ../nbs/01_lab.ipynb #8578924f

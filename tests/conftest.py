@@ -50,7 +50,7 @@ def own_cache(tmp_path_factory):
 # A server that has imported what the commands import, which takes longer than most of them, and forks for each.
 warm = multiprocessing.get_context('forkserver')
 own = ['cli', 'training', 'compare', 'demo', 'lite']
-others = ['av', 'cv2', 'onnxruntime', 'tifffile', 'timm', 'torchvision.transforms.v2.functional']
+others = ['av', 'cv2', 'onnxruntime', 'pytest', 'tifffile', 'timm', 'torchvision.transforms.v2.functional']
 warm.set_forkserver_preload([*(f'colorlab.{name}' for name in own), *others])
 
 

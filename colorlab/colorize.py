@@ -46,7 +46,7 @@ from colorlab.file_plan import (
 from .formats import MAX_PIXELS, identify_image
 from .images import BadInput, atomic_write, cpu_count, remove_abandoned
 from .inputs import Hint, max_value, to_uint8
-from .jobs import map_processes, show_progress
+from .jobs import has_semaphores, map_processes, show_progress
 from .lab import SPACES, Space, rgb_to_xy
 from .photo import DISK_ERRORS, Photo, read_photo, write_errors, write_photo
 
@@ -388,13 +388,15 @@ def color_pairs(
     onnx = colorizer.runtime == 'onnx' and colorizer.file and not options.get('upscaler')
     if jobs is not None and (jobs < 1 or jobs > 1 and not onnx):
         raise BadInput(f'`jobs` {jobs}: give 1; for more, a model in ONNX (`colorlab export`) and no `upscaler`')
+    if jobs and jobs > 1 and not has_semaphores():
+        raise BadInput(f'`jobs` {jobs}: give 1; this system lets processes share nothing (can /dev/shm be written?)')
     todo = pairs
     if jobs != 1 and onnx and not options['dry_run']:
         plans = [color_one(colorizer, *pair, **options | dict(dry_run=True)) for pair in pairs]
         yield from (plan for plan in plans if plan.status in ('there', 'failed'))
         todo = {(plan.source, plan.dest): plan.status for plan in plans if plan.status not in ('there', 'failed')}
         cores = cpu_count()
-        jobs = min(jobs or (cores if len(todo) >= 4 * cores else 1), len(todo))
+        jobs = min(jobs or (cores if len(todo) >= 4 * cores and has_semaphores() else 1), len(todo))
     if not onnx or options['dry_run'] or jobs < 2:
         yield from (color_one(colorizer, *pair, **options) for pair in todo)
         return

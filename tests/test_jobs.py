@@ -3,11 +3,14 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from conftest import Running
 from PIL import Image
+from platforms.machine import unshare
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from colorlab.cli_colorize import own_process
@@ -77,3 +80,13 @@ def test_numpy_multiplies_by_one_thread_while_a_command_colors():
         with own_process():
             assert threads() == {1}
         assert threads() == {2}
+
+
+@pytest.mark.skipif(unshare() is None, reason='this system gives a process no mounts of its own')
+def test_where_processes_can_share_nothing_one_colors(shoebox, tmp_path):
+    colorize = f'"{sys.executable}" -m colorlab colorize "{shoebox}" --out "{tmp_path / "out"}"'
+    locked = 'mount -t tmpfs -o ro tmpfs /dev/shm'
+    done = subprocess.run([*unshare(), 'sh', '-c', f'{locked} && {colorize}'], capture_output=True, text=True)
+    assert '8 photos colored' in done.stdout and done.returncode == 1, done.stderr  # 1: the letter
+    asked = subprocess.run([*unshare(), 'sh', '-c', f'{locked} && {colorize} --jobs 2'], capture_output=True, text=True)
+    assert asked.returncode == 1 and asked.stderr.count('\n') == 1 and '/dev/shm' in asked.stderr, asked.stderr

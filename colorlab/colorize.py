@@ -388,8 +388,6 @@ def color_pairs(
     onnx = colorizer.runtime == 'onnx' and colorizer.file and not options.get('upscaler')
     if jobs is not None and (jobs < 1 or jobs > 1 and not onnx):
         raise BadInput(f'`jobs` {jobs}: give 1; for more, a model in ONNX (`colorlab export`) and no `upscaler`')
-    if jobs and jobs > 1 and not has_semaphores():
-        raise BadInput(f'`jobs` {jobs}: give 1; this system lets processes share nothing (can /dev/shm be written?)')
     todo = pairs
     if jobs != 1 and onnx and not options['dry_run']:
         plans = [color_one(colorizer, *pair, **options | dict(dry_run=True)) for pair in pairs]

@@ -20,7 +20,7 @@ from multiprocessing import get_context, parent_process
 from statistics import median
 from threading import Thread
 
-from .images import progress_bar
+from .images import BadInput, progress_bar
 
 # %% ../nbs/foundations/258_jobs.ipynb #a5b68c3e
 def time_in_words(seconds: float) -> str:
@@ -72,7 +72,7 @@ def has_semaphores() -> bool:
         return False
     return True
 
-
+# %% ../nbs/foundations/258_jobs.ipynb #a258sema
 def leave_with_parent():
     "End this process when the one that started it is no more."
     parent_process().join()
@@ -128,6 +128,8 @@ def map_processes(
     jobs: int,  # processes
 ):
     "Yield (item, result) of each item as it is finished; the result is None where the item ended its process twice."
+    if not has_semaphores():
+        raise BadInput(f'`jobs` {jobs}: give 1; this system lets processes share nothing (can /dev/shm be written?)')
     todo = deque(items)
     while todo:
         suspects = deque((yield from run_pool(prepare, todo, jobs)))

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -84,9 +85,14 @@ def test_numpy_multiplies_by_one_thread_while_a_command_colors():
 
 @pytest.mark.skipif(unshare() is None, reason='this system gives a process no mounts of its own')
 def test_where_processes_can_share_nothing_one_colors(shoebox, tmp_path):
-    colorize = f'"{sys.executable}" -m colorlab colorize "{shoebox}" --out "{tmp_path / "out"}"'
     locked = 'mount -t tmpfs -o ro tmpfs /dev/shm'
-    done = subprocess.run([*unshare(), 'sh', '-c', f'{locked} && {colorize}'], capture_output=True, text=True)
-    assert '8 photos colored' in done.stdout and done.returncode == 1, done.stderr  # 1: the letter
-    asked = subprocess.run([*unshare(), 'sh', '-c', f'{locked} && {colorize} --jobs 2'], capture_output=True, text=True)
-    assert asked.returncode == 1 and asked.stderr.count('\n') == 1 and '/dev/shm' in asked.stderr, asked.stderr
+
+    def colorize(*options):
+        args = map(shlex.quote, map(str, [sys.executable, '-m', 'colorlab', 'colorize', shoebox, *options]))
+        command = [*unshare(), 'sh', '-c', f'{locked} && {" ".join(args)}']
+        return subprocess.run(command, capture_output=True, text=True)
+
+    asked = colorize('--out', tmp_path / 'out', '--jobs', 2)
+    assert asked.returncode == 1 and '/dev/shm' in asked.stderr.splitlines()[-1], asked.stderr
+    done = colorize('--out', tmp_path / 'out')
+    assert '8 photos colored' in done.stdout and 'letter.jpg' in done.stderr, done.stderr

@@ -7,7 +7,9 @@ __all__ = ['TTA_VIEWS', 'Colorizer', 'colorizer_from_backend', 'torch_colorizer'
 
 # %% ../nbs/extras/69_colorizer.ipynb #b75ef175
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -340,7 +342,10 @@ def from_pretrained(
         return colorizer_from_backend(name, path, torch_backend(path, device).backend)
     if not on_cpu:
         raise BadInput(f'{name}: is ONNX, which runs on the CPU here; for {device} give the .safetensors file')
-    return colorizer_from_backend(name, path, onnx_backend(name, path))
+    with ThreadPoolExecutor(1) as other:
+        backend = other.submit(onnx_backend, name, path)  # which lets other threads work
+        import_module('scipy.sparse.linalg')  # for module `bins`; it takes as long
+        return colorizer_from_backend(name, path, backend.result())
 
 # %% ../nbs/extras/69_colorizer.ipynb #ff0ea587
 @patch

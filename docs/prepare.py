@@ -119,6 +119,7 @@ MARKS = re.compile(r'^ *### (?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS)\n?', re.M)  
 def without_directives(source: str) -> str:
     "The code that a reader sees: nothing of a hidden cell, and no directive of nbdev."
     hidden = re.search(r'^#\|\s*hide\s*$', source, re.M)
+    source = re.sub(r'^(!.*) \\\n +', r'\1 ', source, flags=re.M)  # a command in one line: Pygments knows no other
     return '' if hidden else re.sub(r'^#\|.*\n?', '', source, flags=re.M).strip('\n')
 
 

@@ -31,6 +31,7 @@ def test_every_notebook_and_text_is_in_one_table_of_contents():
         ('#| default_exp cnn', ''),
         ('#| export\nx = 1', 'x = 1'),
         ('#| eval: false\n!pip install x', '!pip install x'),
+        ('#| eval: false\n!pip install x \\\n  -c y', '!pip install x -c y'),
         ('x = 1  #| no directive\n# hide', 'x = 1  #| no directive\n# hide'),
     ],
 )
